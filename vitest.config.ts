@@ -23,7 +23,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
-    env: { OMP_NUM_THREADS: process.env['OMP_NUM_THREADS'] ?? '1', GOMP_SPINCOUNT: '1000' },
+    env: { OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? '1', GOMP_SPINCOUNT: '1000' },
     server: { deps: { external: [/\/dist\/(?!.*\.test\.js)/] } },
   },
 });
