@@ -57,7 +57,8 @@ function readRecords(path: string): Buffer[] {
   }
   return records;
 }
-const get = (fields: Field[], field: number): number | Buffer | undefined => fields.find((f) => f.field === field)?.value;
+const get = (fields: Field[], field: number): number | Buffer | undefined =>
+  fields.find((f) => f.field === field)?.value;
 
 let directory: string;
 beforeEach(() => {

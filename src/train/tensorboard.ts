@@ -56,7 +56,8 @@ function varint(value: number): number[] {
 }
 
 const tag = (field: number, wire: number): number[] => varint(field * 8 + wire);
-const integerField = (field: number, value: number): Buffer => Buffer.from([...tag(field, WIRE.varint), ...varint(value)]);
+const integerField = (field: number, value: number): Buffer =>
+  Buffer.from([...tag(field, WIRE.varint), ...varint(value)]);
 const bytesField = (field: number, data: Uint8Array): Buffer =>
   Buffer.concat([Buffer.from([...tag(field, WIRE.bytes), ...varint(data.length)]), data]);
 const stringField = (field: number, text: string): Buffer => bytesField(field, Buffer.from(text, 'utf8'));
@@ -101,7 +102,9 @@ export class TensorBoardWriter {
       bytesField(1, Buffer.concat([stringField(1, name), floatField(2, value)])),
     );
     if (values.length === 0) return;
-    this.#append(Buffer.concat([doubleField(1, this.#now()), integerField(2, step), bytesField(5, Buffer.concat(values))]));
+    this.#append(
+      Buffer.concat([doubleField(1, this.#now()), integerField(2, step), bytesField(5, Buffer.concat(values))]),
+    );
   }
 
   #append(event: Uint8Array): void {
