@@ -22,13 +22,13 @@ const group = (path: string): string => path.slice(0, Math.max(0, path.lastIndex
 
 /**
  * The candidate nearest to `name` among dotted paths, or null if none is near. A key is near if its path, or its last
- * part, differs by at most a third of its letters (so `lr` is found as `optimizer.lr`, `optimiser.lr` too); within one
+ * part, differs by at most two fifths of its letters (so `lr` is found as `optimizer.lr`, `optimiser.lr` too); within one
  * group a shared word of the name counts as well (`optimizer.clip_norm` -> `optimizer.grad_clip_norm`).
  */
 export function nearestName(name: string, candidates: readonly string[]): string | null {
   const wanted = normalise(name);
   let best: string | null = null;
-  let bestScore = 0.34;
+  let bestScore = 0.41;
   for (const candidate of candidates) {
     const known = normalise(candidate);
     const whole = editDistance(wanted, known) / Math.max(wanted.length, known.length);

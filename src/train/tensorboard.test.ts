@@ -34,9 +34,13 @@ function parseMessage(data: Buffer): Field[] {
     const field = Math.floor(key / 8);
     const wire = key % 8;
     if (wire === 0) fields.push({ field, value: readVarint() });
-    else if (wire === 1) fields.push({ field, value: data.readDoubleLE((at += 8) - 8) });
-    else if (wire === 5) fields.push({ field, value: data.readFloatLE((at += 4) - 4) });
-    else if (wire === 2) {
+    else if (wire === 1) {
+      fields.push({ field, value: data.readDoubleLE(at) });
+      at += 8;
+    } else if (wire === 5) {
+      fields.push({ field, value: data.readFloatLE(at) });
+      at += 4;
+    } else if (wire === 2) {
       const length = readVarint();
       fields.push({ field, value: data.subarray(at, at + length) });
       at += length;
