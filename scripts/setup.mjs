@@ -130,9 +130,12 @@ function hasPackageLists() {
 
 /** @returns {Step | undefined} */
 function addon() {
-  const stamp = join(root, 'native', 'build', '.built-from');
-  const from = () => hashOf(['native'], JSON.stringify(machine.findEngine()));
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === from() && findAddon()) return undefined;
+  const build = join(root, 'native', 'build');
+  const stamp = join(build, '.built-from');
+  // engine.json says against which libtorch it was last built: somebody may have built it against another one since.
+  const from = () => hashOf(['native', 'native/build/engine.json'], JSON.stringify(machine.findEngine()));
+  const files = ['dualvla.node', 'environment.node', '.built-from'];
+  if (files.every((name) => existsSync(join(build, name))) && readFileSync(stamp, 'utf8') === from()) return undefined;
   return {
     name: 'engine addon',
     what: engine.problem
@@ -144,11 +147,6 @@ function addon() {
       writeFileSync(stamp, from());
     },
   };
-}
-
-function findAddon() {
-  const build = join(root, 'native', 'build');
-  return existsSync(build) && readdirSync(build, { recursive: true }).some((name) => String(name).endsWith('.node'));
 }
 
 /** @returns {Step | undefined} */

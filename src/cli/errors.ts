@@ -1,0 +1,58 @@
+/**
+ * How errors reach the user: one line `error: what, where, next command` and an exit code. A stack trace is shown only
+ * where DUALVLA_DEBUG is set.
+ *
+ * Knows nothing about the verbs.
+ */
+import { CommanderError } from 'commander';
+
+/** Exit codes of every verb. 130 is the shell's for Ctrl-C. */
+export const EXIT = { done: 0, failed: 1, wrongUsage: 2, interrupted: 130 } as const;
+
+/** The command line asks for something that does not exist or does not fit together. Exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Something that was asked for could not be done; the message ends with the next command. Exit code 1. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+/** Errors of the library whose cause is a wrong name or value on the command line. */
+const USAGE_NAMES = new Set([
+  'UsageError',
+  'ConfigError',
+  'UnknownTaskError',
+  'UnknownVariantError',
+  'UnknownRecipeError',
+]);
+
+/** @returns the exit code of a thrown value. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUsage;
+  if (isAbort(error)) return EXIT.interrupted;
+  return error instanceof Error && USAGE_NAMES.has(error.name) ? EXIT.wrongUsage : EXIT.failed;
+}
+
+/** @returns whether a thrown value says that the user stopped the command. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+/**
+ * @param usage the command whose --help tells more, for wrong usage
+ * @returns what is printed for a thrown value, without a final newline
+ */
+export function describeError(error: unknown, usage: string, debug = Boolean(process.env.DUALVLA_DEBUG)): string {
+  if (debug && error instanceof Error && error.stack) return error.stack;
+  const message = error instanceof Error ? error.message : String(error);
+  const what = message
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .replace('(Did you mean', '(did you mean');
+  const wrong = exitCodeOf(error) === EXIT.wrongUsage;
+  const next = wrong && !/next:/i.test(what) ? `; next: ${usage} --help` : '';
+  return `error: ${what}${next}`;
+}

@@ -1,0 +1,140 @@
+/**
+ * The report's two drawings as SVG: success rates as bars with their 95 % intervals, and loss curves.
+ * Colours come from CSS variables of the page (`--vm`, `--va`, `--ink`, `--faint`, `--line`, `--curve-0` ...).
+ *
+ * Knows nothing about files or the page around it.
+ */
+import { html, type Markup } from './html.js';
+import { type Count, wilsonInterval } from './wilson.js';
+
+/** One task with the counts of each variant that was tried (`vm` fixed look, `va` changed look). */
+export interface SuccessRow {
+  label: string;
+  counts: { variant: string; count: Count }[];
+}
+
+const percent = (rate: number): string => `${Math.round(rate * 100)} %`;
+
+/** Horizontal bars, one a task and variant, with whiskers of the Wilson 95 % interval and the counts in words. */
+export function successBars(rows: readonly SuccessRow[]): Markup {
+  const left = 230;
+  const width = 460;
+  const bar = 20;
+  const gap = 16;
+  const x = (rate: number): number => left + rate * width;
+  let y = 26;
+  const drawn: Markup[] = [];
+  for (const row of rows) {
+    const height = row.counts.length * (bar + 4);
+    drawn.push(html`<text x="${left - 14}" y="${y + height / 2}" class="task">${row.label}</text>`);
+    for (const { variant, count } of row.counts) {
+      drawn.push(successBar(variant, count, x, y, bar));
+      y += bar + 4;
+    }
+    y += gap;
+  }
+  const grid = [0, 0.25, 0.5, 0.75, 1].map(
+    (rate) => html`<line x1="${x(rate)}" x2="${x(rate)}" y1="18" y2="${y - gap + 4}" class="grid"/>
+      <text x="${x(rate)}" y="11" class="tick">${percent(rate)}</text>`,
+  );
+  return html`<svg class="bars" viewBox="0 0 960 ${y}" role="img" aria-label="success rate of each task">${grid}${drawn}</svg>`;
+}
+
+function successBar(variant: string, count: Count, x: (rate: number) => number, y: number, bar: number): Markup {
+  const rate = count.trials > 0 ? count.successes / count.trials : 0;
+  const { low, high } = wilsonInterval(count);
+  const middle = y + bar / 2;
+  const words = `${variant.toUpperCase()}  ${percent(rate)}  (${count.successes}/${count.trials}; ${Math.round(low * 100)}-${percent(high)})`;
+  return html`<rect x="${x(0)}" y="${y}" width="${x(1) - x(0)}" height="${bar}" rx="3" class="track"/>
+    <rect x="${x(0)}" y="${y}" width="${Math.max(0, x(rate) - x(0))}" height="${bar}" rx="3" class="${variant.split(':')[0]}"/>
+    <path d="M${x(low)} ${middle}H${x(high)}M${x(low)} ${middle - 5}v10M${x(high)} ${middle - 5}v10" class="whisker"/>
+    <text x="${x(1) + 14}" y="${middle}" class="words">${words}</text>`;
+}
+
+/** A curve: values against optimiser steps. */
+export interface Curve {
+  name: string;
+  points: { step: number; value: number }[];
+}
+
+/** Curves on a logarithmic axis, thinned to what can be seen; raw values faint, their running mean over them. */
+export function lossChart(curves: readonly Curve[]): Markup {
+  const shown = curves
+    .map((curve) => ({ ...curve, points: curve.points.filter(({ value }) => Number.isFinite(value) && value > 0) }))
+    .filter((curve) => curve.points.length > 1);
+  if (shown.length === 0) return html`<p class="note">No loss was recorded.</p>`;
+  const [width, height, left, bottom] = [920, 300, 56, 34];
+  const steps = shown.flatMap(({ points }) => points.map(({ step }) => step));
+  const values = shown.flatMap(({ points }) => points.map(({ value }) => value));
+  const [firstStep, lastStep] = extent(steps);
+  const [low, high] = extent(values.map(Math.log10));
+  const margin = Math.max(0.05, (high - low) * 0.05);
+  const x = (step: number): number => left + ((step - firstStep) / (lastStep - firstStep || 1)) * (width - left - 10);
+  const y = (value: number): number =>
+    10 + ((high + margin - Math.log10(value)) / (high - low + 2 * margin)) * (height - bottom - 10);
+  const grid = [
+    ...logTicks(10 ** (low - margin), 10 ** (high + margin)).map(
+      (value) => html`<line x1="${left}" x2="${width - 10}" y1="${y(value)}" y2="${y(value)}" class="grid"/>
+        <text x="${left - 8}" y="${y(value)}" class="tick end">${Number(value.toPrecision(2))}</text>`,
+    ),
+    ...linearTicks(firstStep, lastStep).map(
+      (step) => html`<text x="${x(step)}" y="${height - bottom + 18}" class="tick">${step.toLocaleString('en')}</text>`,
+    ),
+  ];
+  const lines = shown.map(({ name, points }, i) => {
+    const path = (of: { step: number; value: number }[]): string =>
+      thin(of, 400)
+        .map(({ step, value }, k) => `${k === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`)
+        .join('');
+    return html`<g style="stroke: var(--curve-${i % 5})"><title>${name}</title>
+      <path d="${path(points)}" class="raw"/><path d="${path(runningMean(points))}" class="curve"/></g>`;
+  });
+  const legend = shown.map(
+    ({ name }, i) => html`<span class="key"><i style="background: var(--curve-${i % 5})"></i>${name}</span>`,
+  );
+  return html`<figure><svg class="loss" viewBox="0 0 ${width} ${height}" role="img" aria-label="loss curves">${grid}${lines}
+    <text x="${(left + width) / 2}" y="${height - 2}" class="tick">optimiser step</text></svg>
+    <figcaption>${legend}</figcaption></figure>`;
+}
+
+function extent(values: readonly number[]): [number, number] {
+  return values.reduce<[number, number]>(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+  );
+}
+
+/** 1, 2 and 5 times powers of ten inside [low, high]; fewer where that would be more than eight. */
+function logTicks(low: number, high: number): number[] {
+  const ticks: number[] = [];
+  for (let exponent = Math.floor(Math.log10(low)); exponent <= Math.ceil(Math.log10(high)); exponent++) {
+    for (const digit of [1, 2, 5]) ticks.push(digit * 10 ** exponent);
+  }
+  const inside = ticks.filter((value) => value >= low && value <= high);
+  return inside.length <= 8
+    ? inside
+    : inside.filter((value) => Number.isInteger(Math.round(Math.log10(value) * 1e9) / 1e9));
+}
+
+function linearTicks(low: number, high: number): number[] {
+  const rough = (high - low) / 6 || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((digit) => digit * power).find((size) => size >= rough) ?? rough;
+  const ticks: number[] = [];
+  for (let value = Math.ceil(low / step) * step; value <= high; value += step) ticks.push(Math.round(value));
+  return [...new Set(ticks)];
+}
+
+function thin<T>(items: readonly T[], count: number): T[] {
+  const stride = Math.max(1, Math.ceil(items.length / count));
+  return items.filter((_, i) => i % stride === 0 || i === items.length - 1);
+}
+
+function runningMean(points: readonly { step: number; value: number }[]): { step: number; value: number }[] {
+  const keep = 1 - 1 / Math.max(2, points.length / 50);
+  let mean = points[0]?.value ?? 0;
+  return points.map(({ step, value }) => {
+    mean = keep * mean + (1 - keep) * value;
+    return { step, value: mean };
+  });
+}
