@@ -46,8 +46,8 @@ export class MetricsLog {
     this.#path = join(runDir, METRICS_FILE);
     this.#lastGood = options.lastGood;
     this.#file = this.#named(() => {
-      if (existsSync(this.#path)) truncateAfter(this.#path, afterStep);
-      return openSync(this.#path, 'a');
+      if (afterStep > 0 && existsSync(this.#path)) truncateAfter(this.#path, afterStep);
+      return openSync(this.#path, afterStep > 0 ? 'a' : 'w');
     });
     this.#tensorboard = options.tensorboard
       ? this.#named(() => new TensorBoardWriter(runDir, afterStep > 0 ? afterStep : undefined))
