@@ -63,7 +63,7 @@ export function lossChart(curves: readonly Curve[]): Markup {
     .map((curve) => ({ ...curve, points: curve.points.filter(({ value }) => Number.isFinite(value) && value > 0) }))
     .filter((curve) => curve.points.length > 1);
   if (shown.length === 0) return html`<p class="note">No loss was recorded.</p>`;
-  const [width, height, left, bottom] = [920, 300, 56, 34];
+  const [width, height, left, bottom] = [920, 310, 56, 44];
   const steps = shown.flatMap(({ points }) => points.map(({ step }) => step));
   const values = shown.flatMap(({ points }) => points.map(({ value }) => value));
   const [firstStep, lastStep] = extent(steps);
@@ -82,7 +82,7 @@ export function lossChart(curves: readonly Curve[]): Markup {
     ),
   ];
   const lines = shown.map(({ name, points }, i) => {
-    const path = (of: { step: number; value: number }[]): string =>
+    const path = (of: readonly { step: number; value: number }[]): string =>
       thin(of, 400)
         .map(({ step, value }, k) => `${k === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`)
         .join('');
@@ -93,7 +93,7 @@ export function lossChart(curves: readonly Curve[]): Markup {
     ({ name }, i) => html`<span class="key"><i style="background: var(--curve-${i % 5})"></i>${name}</span>`,
   );
   return html`<figure><svg class="loss" viewBox="0 0 ${width} ${height}" role="img" aria-label="loss curves">${grid}${lines}
-    <text x="${(left + width) / 2}" y="${height - 2}" class="tick">optimiser step</text></svg>
+    <text x="${(left + width) / 2}" y="${height - 8}" class="tick">optimiser step</text></svg>
     <figcaption>${legend}</figcaption></figure>`;
 }
 
@@ -130,7 +130,9 @@ function thin<T>(items: readonly T[], count: number): T[] {
   return items.filter((_, i) => i % stride === 0 || i === items.length - 1);
 }
 
-function runningMean(points: readonly { step: number; value: number }[]): { step: number; value: number }[] {
+/** Smooths long noisy series; short ones are shown as they are. */
+function runningMean(points: readonly { step: number; value: number }[]): readonly { step: number; value: number }[] {
+  if (points.length < 100) return points;
   const keep = 1 - 1 / Math.max(2, points.length / 50);
   let mean = points[0]?.value ?? 0;
   return points.map(({ step, value }) => {

@@ -1,0 +1,13 @@
+/** Closed-loop evaluation: rollouts of a policy, success tables with intervals, the report. */
+export type { Curve, SuccessRow } from './charts.js';
+export { type Report, type ReportVideo, renderReport } from './report.js';
+export {
+  cellKey,
+  cellsOf,
+  parseCellKey,
+  rowsOf,
+  type SuccessTable,
+  type TriedEpisode,
+  tallySuccess,
+} from './success-table.js';
+export { type Count, type Interval, meanRate, wilsonInterval } from './wilson.js';
