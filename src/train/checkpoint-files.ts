@@ -176,8 +176,17 @@ export function checkpointDamage(directory: string): string | null {
   return null;
 }
 
+/** The checkpoint that `last` names, or the newest if the link is missing or broken. */
+function lastCheckpoint(runDir: string): CheckpointPath | null {
+  const all = listCheckpoints(runDir);
+  const last = lastTarget(checkpointsOf(runDir));
+  return all.find(({ directory }) => basename(directory) === last) ?? all.at(-1) ?? null;
+}
+
+/** The newest checkpoint of the run's current history (up to `last`) whose files are all intact. */
 function newestGood(runDir: string, before = Number.POSITIVE_INFINITY): CheckpointPath | null {
-  const earlier = listCheckpoints(runDir).filter(({ step }) => step < before);
+  const newest = lastCheckpoint(runDir)?.step ?? 0;
+  const earlier = listCheckpoints(runDir).filter(({ step }) => step < before && step <= newest);
   return earlier.reverse().find(({ directory }) => checkpointDamage(directory) === null) ?? null;
 }
 
@@ -195,6 +204,14 @@ export function verifyCheckpoint(checkpoint: CheckpointPath): void {
 /** The newest verified checkpoint directory for error messages, or null. */
 export function lastGoodCheckpoint(runDir: string): string | null {
   return newestGood(runDir)?.directory ?? null;
+}
+
+/**
+ * Makes a checkpoint the run's `last`: what a resume from an earlier checkpoint does first, so that the ones after it
+ * (which stay until training reaches them again) are no longer taken for the run's newest.
+ */
+export function makeLast(checkpoint: CheckpointPath): void {
+  pointLastAt(dirname(checkpoint.directory), basename(checkpoint.directory));
 }
 
 /** Removes what an interrupted write left behind. A complete checkpoint that was being replaced is put back. */
@@ -229,7 +246,7 @@ export interface ResumePoint {
 }
 
 /**
- * Finds what `--resume <path>` means: a checkpoint directory (or `last`), or a run directory (its newest checkpoint;
+ * Finds what `--resume <path>` means: a checkpoint directory (or `last`), or a run directory (its `last`;
  * none if the run was interrupted before the first).
  * @throws NothingToResumeError if the path is neither
  */
@@ -246,7 +263,7 @@ export function findResumePoint(path: string): ResumePoint {
   }
   const runDir = basename(at) === 'checkpoints' ? dirname(at) : at;
   cleanUpInterruptedWrites(runDir);
-  const checkpoint = listCheckpoints(runDir).at(-1) ?? null;
+  const checkpoint = lastCheckpoint(runDir);
   if (checkpoint === null && !existsSync(join(runDir, 'train_config.json'))) {
     throw new NothingToResumeError(path, 'it holds neither checkpoints/ nor train_config.json');
   }

@@ -8,6 +8,7 @@
  * Knows nothing about recipes' values, files on disk or the training loop.
  */
 import { z } from 'zod';
+import { vlaConfigSchema } from '../model/vla-config.js';
 import { ConfigError } from './errors.js';
 import { nearestName } from './nearest-name.js';
 
@@ -118,7 +119,7 @@ export const trainConfigSchema = z
     tensorboard: z.boolean().default(true).describe('write TensorBoard event files to the run directory'),
     dataset: datasetSchema.prefault({}),
     tokenizer: tokenizerSchema.prefault({}),
-    policy: z.record(z.string(), z.unknown()).default({}).describe('the model'),
+    policy: vlaConfigSchema.prefault({}).describe('the model'),
     optimizer: optimizerSchema.prefault({}),
     scheduler: schedulerSchema.prefault({}),
     ema: emaSchema.prefault({}),

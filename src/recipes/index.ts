@@ -1,0 +1,32 @@
+/**
+ * The named recipes. `findRecipe` is what `--recipe NAME` means; the first, `debug`, runs in seconds.
+ */
+import { nearestName } from '../train/nearest-name.js';
+import { debug } from './debug.js';
+import { demo } from './demo.js';
+import { full } from './full.js';
+import type { Recipe } from './recipe.js';
+
+export type { DemonstrationsRecipe, EvaluationRecipe, Recipe } from './recipe.js';
+export { debug, demo, full };
+
+const recipes: Readonly<Record<string, () => Recipe>> = { debug, demo, full };
+
+/** Names of all recipes. */
+export const recipeNames: readonly string[] = Object.keys(recipes);
+
+/** There is no recipe of that name. Wrong usage: the command line exits with 2. */
+export class UnknownRecipeError extends Error {
+  override readonly name = 'UnknownRecipeError';
+  constructor(readonly recipe: string) {
+    const nearest = nearestName(recipe, recipeNames);
+    const hint = nearest === null ? '' : ` (did you mean ${nearest}?)`;
+    super(`There is no recipe ${recipe}${hint}; there are ${recipeNames.join(', ')}.`);
+  }
+}
+
+/** The recipe of that name. @throws UnknownRecipeError */
+export function findRecipe(name: string): Recipe {
+  if (!Object.hasOwn(recipes, name)) throw new UnknownRecipeError(name);
+  return (recipes[name] as () => Recipe)();
+}
