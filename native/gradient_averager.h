@@ -1,0 +1,64 @@
+// Averages the gradients of data-parallel processes in buckets while backward still runs (Li et al. 2020, PyTorch
+// Distributed, section 4.2). A hook behind each parameter's gradient accumulation copies the gradient into its bucket; a
+// full bucket is reduced at once, in the background, in the same order on all processes.
+// Knows nothing about the model or the optimizer.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <torch/csrc/autograd/function.h>
+
+#include "process_group.h"
+
+namespace dualvla {
+
+class GradientAverager {
+ public:
+  // Buckets hold parameters of one type and device in reverse order, up to `bucket_bytes` each (the first one up to
+  // `first_bucket_bytes`, so that the first reduction starts early).
+  GradientAverager(std::shared_ptr<ProcessGroup> group, std::vector<at::Tensor> parameters,
+                   std::size_t first_bucket_bytes, std::size_t bucket_bytes);
+  ~GradientAverager();
+  GradientAverager(const GradientAverager&) = delete;
+  GradientAverager& operator=(const GradientAverager&) = delete;
+
+  // While off, backward only accumulates locally.
+  void setEnabled(bool enabled);
+  // After backward: reduces what is left, waits, and puts the averages in the place of the gradients. A parameter that
+  // got no gradient on any process keeps none. Throws if a peer failed.
+  void finish();
+  std::size_t bucketCount() const { return buckets_.size(); }
+  // How many buckets of the last step started to be reduced before backward ended.
+  std::size_t overlapped() const { return overlapped_; }
+
+ private:
+  struct Bucket {
+    at::Tensor flat;                // the gradients, then one flag a parameter: 1 where this process has a gradient
+    std::vector<std::size_t> members;
+    std::vector<at::Tensor> views;  // of `flat`, one a member, in its shape
+    std::size_t pending = 0;
+    WorkPointer work;
+  };
+
+  void addBucket(const std::vector<std::size_t>& members);
+  void onGradient(std::size_t parameter);
+  void launchReady(bool all);
+  void fill(Bucket& bucket, std::size_t position);
+  void reset();
+
+  std::shared_ptr<ProcessGroup> group_;
+  std::vector<at::Tensor> parameters_;
+  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;
+  std::vector<std::uintptr_t> hooks_;
+  std::vector<Bucket> buckets_;
+  std::vector<std::pair<std::size_t, std::size_t>> place_;  // parameter -> bucket, position in it
+  std::vector<bool> arrived_;
+  std::size_t next_ = 0;  // first bucket that is not being reduced
+  std::size_t overlapped_ = 0;
+  bool enabled_ = true;
+  std::mutex mutex_;  // with CUDA, hooks run on autograd's device thread
+};
+
+}  // namespace dualvla
