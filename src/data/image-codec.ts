@@ -1,0 +1,48 @@
+/**
+ * Pictures to and from bytes: lossless PNG out; PNG, JPEG, WebP ... in, at their own size or scaled to one.
+ */
+import sharp from 'sharp';
+import { ImageError } from './errors.js';
+import { decodePng, isPng } from './png.js';
+
+export { encodePng } from './png.js';
+
+/**
+ * Decodes a picture into uint8 RGB [height, width, 3], scaled with bicubic interpolation where its own size differs.
+ * Throws ImageError for bytes that are no picture.
+ */
+export async function decodeImage(bytes: Uint8Array, width: number, height: number): Promise<Uint8Array> {
+  if (isPng(bytes)) {
+    const decoded = decodePng(bytes);
+    if (decoded && decoded.width === width && decoded.height === height) return decoded.pixels;
+  }
+  try {
+    const { data } = await sharp(bytes)
+      .removeAlpha()
+      .toColourspace('srgb')
+      .resize(width, height, { fit: 'fill', kernel: 'cubic' })
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    if (data.length !== width * height * 3) throw new Error(`${data.length} bytes, expected ${width * height * 3}`);
+    return data;
+  } catch (cause) {
+    throw new ImageError(`The picture does not decode: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** Scales uint8 RGB pixels [height, width, 3] to [toHeight, toWidth, 3]. */
+export async function resizePixels(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  toWidth: number,
+  toHeight: number,
+): Promise<Uint8Array> {
+  if (width === toWidth && height === toHeight) return pixels;
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .resize(toWidth, toHeight, { fit: 'fill', kernel: 'cubic' })
+    .raw()
+    .toBuffer();
+}

@@ -1,0 +1,442 @@
+/**
+ * Reader of LeRobot v3.0 data sets into Episodes: metadata at once, frames on demand, pictures from PNG columns or videos.
+ *
+ * Broken input is an error that names file, episode and field. Knows nothing about training.
+ */
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type DatasetInfo, fillPath, readInfo, STATS_FILE } from './dataset-info.js';
+import type { Column, Episode, ImageSequence } from './episode.js';
+import {
+  type ColumnOrigin,
+  contentColumns,
+  decodeColumn,
+  decodeEvents,
+  decodeNumeric,
+  decodePersistent,
+  decodePictureBytes,
+} from './episode-columns.js';
+import { CorruptDatasetError, MissingDatasetError } from './errors.js';
+import {
+  ACTION_KEY,
+  AUTOMATIC_FEATURES,
+  cameraKeys,
+  type Feature,
+  type Features,
+  featureSize,
+  LANGUAGE_EVENTS_KEY,
+  LANGUAGE_PERSISTENT_KEY,
+  STATE_KEY,
+} from './features.js';
+import { decodeImage } from './image-codec.js';
+import { type EpisodeRecord, readEpisodes, readTasks } from './lerobot-metadata-files.js';
+import { ParquetFile } from './parquet-read.js';
+import { type FeatureStats, statsFromJson } from './statistics.js';
+import { decodeVideo } from './video.js';
+import { datasetState, partialFolder } from './writer-folder.js';
+
+export interface ReadEpisodeOptions {
+  /** Cameras whose pictures to decode; none by default, `true` for all. */
+  readonly images?: readonly string[] | boolean;
+  /** Scales pictures to a square of this size; their own size if absent. */
+  readonly imageSize?: number;
+}
+
+/** A run of consecutive episodes that lie in the same files, read together. */
+export interface EpisodeRange {
+  readonly from: number;
+  /** Exclusive. */
+  readonly to: number;
+}
+
+export class LeRobotDataset {
+  readonly folder: string;
+  readonly info: DatasetInfo;
+  readonly features: Features;
+  readonly tasks: readonly string[];
+  readonly episodes: readonly EpisodeRecord[];
+  /** Statistics of meta/stats.json by feature. */
+  readonly stats: Readonly<Record<string, FeatureStats>>;
+  /** Camera name -> feature key. */
+  readonly cameras: Readonly<Record<string, string>>;
+  readonly #files = new Map<string, Promise<ParquetFile>>();
+
+  private constructor(
+    folder: string,
+    info: DatasetInfo,
+    tasks: readonly string[],
+    episodes: readonly EpisodeRecord[],
+    stats: Readonly<Record<string, FeatureStats>>,
+  ) {
+    this.folder = folder;
+    this.info = info;
+    this.features = info.features;
+    this.tasks = tasks;
+    this.episodes = episodes;
+    this.stats = stats;
+    this.cameras = cameraKeys(info.features);
+  }
+
+  /**
+   * Opens a data set and checks that its metadata agree. Throws MissingDatasetError (no or unfinished data set), CorruptDatasetError,
+   * UnsupportedDatasetError.
+   */
+  static async open(folder: string): Promise<LeRobotDataset> {
+    const path = resolve(folder);
+    if (!existsSync(path) && datasetState(path) === 'unfinished')
+      throw new MissingDatasetError('This data set was never finished', {
+        file: partialFolder(path),
+        hint: 'Continue it with: dualvla data generate --resume',
+      });
+    const info = await readInfo(path);
+    const tasks = await readTasks(path);
+    const episodes = await readEpisodes(path, await parquetPaths(join(path, 'meta/episodes')), info.features);
+    checkTotals(path, info, tasks, episodes);
+    return new LeRobotDataset(path, info, tasks, episodes, await readStats(path));
+  }
+
+  get numEpisodes(): number {
+    return this.episodes.length;
+  }
+
+  get numFrames(): number {
+    return this.info.totalFrames;
+  }
+
+  get fps(): number {
+    return this.info.fps;
+  }
+
+  /** The parquet file of an episode's frames. */
+  dataPath(episode: EpisodeRecord): string {
+    const values = { chunk_index: episode.dataChunk, file_index: episode.dataFile };
+    return join(this.folder, fillPath(this.info.dataPath, values));
+  }
+
+  /** The video file of an episode's camera. Throws CorruptDatasetError when the metadata name none. */
+  videoPath(episode: EpisodeRecord, key: string): string {
+    const location = episode.videos[key];
+    if (!this.info.videoPath || !location)
+      throw new CorruptDatasetError('The metadata give no video for this camera', {
+        file: this.folder,
+        episode: episode.index,
+        field: key,
+      });
+    const values = { video_key: key, chunk_index: location.chunkIndex, file_index: location.fileIndex };
+    return join(this.folder, fillPath(this.info.videoPath, values));
+  }
+
+  /** Reads one episode. Throws RangeError for an index outside the data set. */
+  async episode(index: number, options: ReadEpisodeOptions = {}): Promise<Episode> {
+    const [episode] = await this.readEpisodes({ from: index, to: index + 1 }, options);
+    return episode as Episode;
+  }
+
+  /** Every episode in turn. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Episode> {
+    for (const record of this.episodes) yield await this.episode(record.index, { images: true });
+  }
+
+  /** Reads consecutive episodes; those in one file are read, and their videos decoded, in one go. */
+  async readEpisodes(range: EpisodeRange, options: ReadEpisodeOptions = {}): Promise<Episode[]> {
+    const wanted = this.#records(range);
+    const episodes: Episode[] = [];
+    for (const records of groupBy(wanted, (record) => this.dataPath(record))) {
+      const first = records[0] as EpisodeRecord;
+      const file = await this.#file(this.dataPath(first));
+      const rowStart = await this.#firstRow(first);
+      const names = contentColumns(this.features).filter((name) => this.features[name]?.dtype !== 'video');
+      const total = records.reduce((sum, record) => sum + record.length, 0);
+      const columns = await file.read(names, rowStart, rowStart + total);
+      let at = 0;
+      for (const record of records) {
+        const slice = new Map([...columns].map(([name, values]) => [name, values.slice(at, at + record.length)]));
+        episodes.push(this.#assemble(record, slice, file.path));
+        at += record.length;
+      }
+    }
+    const cameras =
+      options.images === true ? Object.keys(this.cameras) : options.images === false ? [] : (options.images ?? []);
+    const images = await this.readImages(range, cameras, options.imageSize);
+    return episodes.map((episode, i) => ({ ...episode, images: images[i] ?? {} }));
+  }
+
+  /** Pictures of consecutive episodes by camera, for all of their frames. */
+  async readImages(
+    range: EpisodeRange,
+    cameras: readonly string[],
+    imageSize?: number,
+  ): Promise<Record<string, ImageSequence>[]> {
+    const records = this.#records(range);
+    const result: Record<string, ImageSequence>[] = records.map(() => ({}));
+    for (const camera of cameras) {
+      const key = this.cameras[camera];
+      const feature = key === undefined ? undefined : this.features[key];
+      if (key === undefined || !feature)
+        throw new RangeError(
+          `No camera "${camera}" in ${this.folder}; it has: ${Object.keys(this.cameras).join(', ') || 'none'}`,
+        );
+      const [ownHeight = 0, ownWidth = 0] = pictureSize(feature);
+      const width = imageSize ?? ownWidth;
+      const height = imageSize ?? ownHeight;
+      const read = feature.dtype === 'video' ? this.#readVideo : this.#readPictures;
+      const sequences = await read.call(this, records, key, width, height);
+      sequences.forEach((data, i) => {
+        (result[i] as Record<string, ImageSequence>)[camera] = { width, height, data };
+      });
+    }
+    return result;
+  }
+
+  /** Closes the files that were opened. */
+  async close(): Promise<void> {
+    const files = [...this.#files.values()];
+    this.#files.clear();
+    for (const file of files) await file.then((opened) => opened.close()).catch(() => undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #records({ from, to }: EpisodeRange): EpisodeRecord[] {
+    if (!(Number.isInteger(from) && from >= 0 && to <= this.episodes.length && from < to))
+      throw new RangeError(`Episodes [${from}, ${to}) are outside ${this.folder}, which has ${this.episodes.length}`);
+    return this.episodes.slice(from, to);
+  }
+
+  #file(path: string): Promise<ParquetFile> {
+    let file = this.#files.get(path);
+    if (!file) {
+      file = ParquetFile.open(path);
+      this.#files.set(path, file);
+      // A file that failed to open may be there the next time.
+      file.catch(() => this.#files.delete(path));
+    }
+    return file;
+  }
+
+  /** Row of the file at which an episode begins: the file's first episode begins at row 0. Checks that the file is long enough. */
+  async #firstRow(record: EpisodeRecord): Promise<number> {
+    let first = record;
+    for (let i = record.index - 1; i >= 0; i--) {
+      const previous = this.episodes[i];
+      if (!previous || previous.dataChunk !== record.dataChunk || previous.dataFile !== record.dataFile) break;
+      first = previous;
+    }
+    const row = record.fromIndex - first.fromIndex;
+    const path = this.dataPath(record);
+    const file = await this.#file(path);
+    if (row + record.length > file.numRows)
+      throw new CorruptDatasetError(
+        `The file has ${file.numRows} rows, the episode table wants ${row + record.length}`,
+        {
+          file: path,
+          episode: record.index,
+        },
+      );
+    return row;
+  }
+
+  #assemble(record: EpisodeRecord, columns: ReadonlyMap<string, readonly unknown[]>, file: string): Episode {
+    const origin: ColumnOrigin = { file, episode: record.index };
+    const rows = (name: string): readonly unknown[] => columns.get(name) ?? [];
+    const numbers = (name: string): Float32Array =>
+      name in this.features
+        ? Float32Array.from(decodeNumeric(rows(name), name, this.features[name] as Feature, origin), Number)
+        : new Float32Array(0);
+    const indices = decodeNumeric(
+      rows('episode_index'),
+      'episode_index',
+      AUTOMATIC_FEATURES.episode_index as Feature,
+      origin,
+    );
+    const stray = indices.findIndex((value) => Number(value) !== record.index);
+    if (stray >= 0)
+      throw new CorruptDatasetError(
+        `The row belongs to episode ${indices[stray]}: the episode table does not fit the data`,
+        { ...origin, frame: stray },
+      );
+    const taskRows = decodeNumeric(rows('task_index'), 'task_index', AUTOMATIC_FEATURES.task_index as Feature, origin);
+    const frameTasks = Array.from(taskRows as ArrayLike<number | bigint>, (value, frame) => {
+      const task = this.tasks[Number(value)];
+      if (task === undefined)
+        throw new CorruptDatasetError(`No task ${value} in meta/tasks.parquet`, {
+          ...origin,
+          frame,
+          field: 'task_index',
+        });
+      return task;
+    });
+    const extra: Record<string, Column> = {};
+    for (const [name, feature] of Object.entries(this.features)) {
+      if (name in AUTOMATIC_FEATURES || name === STATE_KEY || name === ACTION_KEY) continue;
+      if (feature.dtype === 'image' || feature.dtype === 'video' || feature.dtype === 'language') continue;
+      extra[name] = decodeColumn(rows(name), name, feature, origin);
+    }
+    const size = (name: string): number => (this.features[name] ? featureSize(this.features[name]) : 0);
+    const task = frameTasks[0] ?? '';
+    return {
+      index: record.index,
+      task,
+      fps: this.fps,
+      length: record.length,
+      state: numbers(STATE_KEY),
+      stateDim: size(STATE_KEY),
+      action: numbers(ACTION_KEY),
+      actionDim: size(ACTION_KEY),
+      images: {},
+      columns: extra,
+      languagePersistent:
+        LANGUAGE_PERSISTENT_KEY in this.features ? decodePersistent(rows(LANGUAGE_PERSISTENT_KEY), origin) : [],
+      languageEvents: LANGUAGE_EVENTS_KEY in this.features ? decodeEvents(rows(LANGUAGE_EVENTS_KEY), origin) : [],
+      timestamps: numbers('timestamp'),
+      ...(frameTasks.some((other) => other !== task) ? { frameTasks } : {}),
+    };
+  }
+
+  async #readPictures(
+    records: readonly EpisodeRecord[],
+    key: string,
+    width: number,
+    height: number,
+  ): Promise<Uint8Array[]> {
+    const result: Uint8Array[] = [];
+    const size = width * height * 3;
+    for (const record of records) {
+      const file = await this.#file(this.dataPath(record));
+      const row = await this.#firstRow(record);
+      const origin = { file: file.path, episode: record.index };
+      const column = await file.read([key], row, row + record.length);
+      const encoded = decodePictureBytes(column.get(key) ?? [], key, origin);
+      const data = new Uint8Array(record.length * size);
+      for (const [t, bytes] of encoded.entries()) {
+        try {
+          data.set(await decodeImage(bytes, width, height), t * size);
+        } catch (cause) {
+          throw new CorruptDatasetError(cause instanceof Error ? cause.message : String(cause), {
+            ...origin,
+            frame: t,
+            field: key,
+            cause,
+          });
+        }
+      }
+      result.push(data);
+    }
+    return result;
+  }
+
+  async #readVideo(
+    records: readonly EpisodeRecord[],
+    key: string,
+    width: number,
+    height: number,
+  ): Promise<Uint8Array[]> {
+    const result: Uint8Array[] = [];
+    const size = width * height * 3;
+    for (const group of groupBy(records, (record) => this.videoPath(record, key))) {
+      const first = group[0] as EpisodeRecord;
+      const path = this.videoPath(first, key);
+      if (!existsSync(path))
+        throw new MissingDatasetError('The video is missing', { file: path, episode: first.index, field: key });
+      const numFrames = group.reduce((sum, record) => sum + record.length, 0);
+      const from = first.videos[key]?.fromTimestamp ?? 0;
+      const frames = await decodeVideo({ path, from, numFrames, fps: this.fps, width, height });
+      let at = 0;
+      for (const record of group) {
+        result.push(frames.subarray(at * size, (at + record.length) * size));
+        at += record.length;
+      }
+    }
+    return result;
+  }
+}
+
+/** Consecutive items with the same key. */
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+  const groups: T[][] = [];
+  let previous: string | undefined;
+  for (const item of items) {
+    const key = keyOf(item);
+    if (key !== previous) groups.push([]);
+    groups.at(-1)?.push(item);
+    previous = key;
+  }
+  return groups;
+}
+
+/** [height, width] of a picture feature, whatever order its names give. */
+export function pictureSize(feature: Feature): [number, number] {
+  const names = Array.isArray(feature.names) ? feature.names : [];
+  const channelsFirst =
+    names[0] === 'channels' || names[0] === 'channel' || (feature.shape[0] === 3 && feature.shape[2] !== 3);
+  const [a = 0, b = 0, c = 0] = feature.shape;
+  return channelsFirst ? [b, c] : [a, b];
+}
+
+/** Sorted parquet files of one folder and those below it. */
+export async function parquetPaths(folder: string): Promise<string[]> {
+  if (!existsSync(folder)) return [];
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.parquet'))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+function checkTotals(
+  folder: string,
+  info: DatasetInfo,
+  tasks: readonly string[],
+  episodes: readonly EpisodeRecord[],
+): void {
+  const file = join(folder, 'meta/info.json');
+  if (episodes.length !== info.totalEpisodes)
+    throw new CorruptDatasetError(
+      `meta/info.json says ${info.totalEpisodes} episodes, the episode table has ${episodes.length}`,
+      { file, field: 'total_episodes' },
+    );
+  if (tasks.length !== info.totalTasks)
+    throw new CorruptDatasetError(
+      `meta/info.json says ${info.totalTasks} tasks, meta/tasks.parquet has ${tasks.length}`,
+      { file, field: 'total_tasks' },
+    );
+  let from = 0;
+  for (const episode of episodes) {
+    if (episode.fromIndex !== from || episode.toIndex !== from + episode.length || episode.length < 1)
+      throw new CorruptDatasetError(
+        `Frames [${episode.fromIndex}, ${episode.toIndex}) for ${episode.length} frames, expected to begin at ${from}`,
+        {
+          file: join(folder, 'meta/episodes'),
+          episode: episode.index,
+          field: 'dataset_from_index',
+        },
+      );
+    from = episode.toIndex;
+  }
+  if (from !== info.totalFrames)
+    throw new CorruptDatasetError(`meta/info.json says ${info.totalFrames} frames, the episode table has ${from}`, {
+      file,
+      field: 'total_frames',
+    });
+}
+
+async function readStats(folder: string): Promise<Record<string, FeatureStats>> {
+  const file = join(folder, STATS_FILE);
+  if (!existsSync(file)) return {};
+  let json: Record<string, unknown>;
+  try {
+    json = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+  } catch (cause) {
+    throw new CorruptDatasetError('meta/stats.json is not JSON', { file, cause });
+  }
+  const stats: Record<string, FeatureStats> = {};
+  for (const [name, value] of Object.entries(json)) {
+    const parsed = statsFromJson(value);
+    if (!parsed) throw new CorruptDatasetError('No table of statistics', { file, field: name });
+    stats[name] = parsed;
+  }
+  return stats;
+}
