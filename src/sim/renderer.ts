@@ -1,0 +1,248 @@
+/**
+ * Images by MuJoCo's ray caster: one ray a pixel, Lambert shading with a sky term and a highlight, procedural looks, and hard
+ * shadows from one more ray per lit pixel (cast from the light through all hit points in a single call).
+ * The same scene gives the same bytes. Knows nothing of tasks.
+ */
+import { LOOKS, type Look, type Rgb } from './looks.js';
+import type { Physics } from './physics.js';
+import { cross, type Mat3, normalize, rotate, sub, type Vec3 } from './pose.js';
+
+/** A camera in the world: position, orientation (columns right, up, backward) and vertical field of view in degrees. */
+export interface Camera {
+  readonly position: Vec3;
+  readonly rotation: Mat3;
+  readonly fovy: number;
+}
+
+/** One point light with a sky term. Colours are linear-light factors. */
+export interface Lighting {
+  readonly position: Vec3;
+  readonly diffuse: Rgb;
+  readonly ambient: Rgb;
+}
+
+export interface Appearance {
+  readonly lighting: Lighting;
+  /** Replacements for entries of {@link LOOKS} (table, wall, floor). */
+  readonly looks: Readonly<Record<string, Look>>;
+}
+
+/** A camera at `position` that looks at a point. */
+export function lookAt(position: Vec3, at: Vec3, up: Vec3, fovy: number): Camera {
+  const back = normalize(sub(position, at));
+  const right = normalize(cross(up, back));
+  const top = cross(back, right);
+  return {
+    position,
+    fovy,
+    rotation: [right[0], top[0], back[0], right[1], top[1], back[1], right[2], top[2], back[2]],
+  };
+}
+
+/** Image coordinates of a world point, u right and v down, 0..1 inside a square image; depth in metres along the view. */
+export function project(camera: Camera, point: Vec3): { u: number; v: number; depth: number } {
+  const d = sub(point, camera.position);
+  const m = camera.rotation;
+  const x = m[0] * d[0] + m[3] * d[1] + m[6] * d[2];
+  const y = m[1] * d[0] + m[4] * d[1] + m[7] * d[2];
+  const depth = -(m[2] * d[0] + m[5] * d[1] + m[8] * d[2]);
+  const f = 0.5 / Math.tan((camera.fovy * Math.PI) / 360) / Math.max(depth, 1e-6);
+  return { u: 0.5 + x * f, v: 0.5 - y * f, depth };
+}
+
+const SHADOW_BIAS = 0.0015;
+
+export class Renderer {
+  readonly #physics: Physics;
+  readonly #lookNames: readonly string[];
+  #looks: Look[] = [];
+  #appearance: Appearance | undefined;
+  #directions = new Float64Array(0);
+  #toLight = new Float64Array(0);
+  #pending = new Int32Array(0);
+  #pendingDistance = new Float64Array(0);
+  #shade = new Float64Array(0);
+  #albedo = new Float64Array(0);
+  #sizes: Rgb[] = [];
+
+  constructor(physics: Physics) {
+    this.#physics = physics;
+    this.#lookNames = physics.geomNames().map((name) => name.split('#')[0] ?? '');
+    const size = physics.model('geom_size');
+    this.#sizes = this.#lookNames.map((_, i) => [size[3 * i] as number, size[3 * i + 1] as number, size[3 * i + 2] as number]);
+  }
+
+  setAppearance(appearance: Appearance): void {
+    this.#appearance = appearance;
+    this.#looks = this.#lookNames.map((name) => {
+      const look = appearance.looks[name] ?? LOOKS[name];
+      if (!look) throw new Error(`no look named '${name}'`);
+      return look;
+    });
+  }
+
+  /**
+   * Renders a square RGB image, row by row from the top, `size * size * 3` bytes.
+   * @param out where to write; allocated when absent
+   */
+  render(camera: Camera, size: number, shadows: boolean, out: Uint8Array = new Uint8Array(size * size * 3)): Uint8Array {
+    const appearance = this.#appearance;
+    if (!appearance) throw new Error('set an appearance before rendering');
+    const count = size * size;
+    this.#reserve(count);
+    this.#aim(camera, size);
+    const hits = this.#physics.castRays(camera.position, this.#directions, count);
+    const lit = this.#shadeHits(camera, appearance, hits, count, shadows);
+    if (shadows) this.#castShadows(appearance.lighting.position, lit);
+    this.#develop(appearance.lighting, count, out);
+    return out;
+  }
+
+  #reserve(count: number): void {
+    if (this.#pending.length === count) return;
+    this.#directions = new Float64Array(3 * count);
+    this.#toLight = new Float64Array(3 * count);
+    this.#pending = new Int32Array(count);
+    this.#pendingDistance = new Float64Array(count);
+    this.#shade = new Float64Array(3 * count);
+    this.#albedo = new Float64Array(3 * count);
+  }
+
+  /** Unit ray directions through the pixel centres. */
+  #aim(camera: Camera, size: number): void {
+    const half = Math.tan((camera.fovy * Math.PI) / 360);
+    const m = camera.rotation;
+    const d = this.#directions;
+    let k = 0;
+    for (let row = 0; row < size; row++) {
+      const y = half * (1 - (2 * row + 1) / size);
+      for (let column = 0; column < size; column++) {
+        const x = half * ((2 * column + 1) / size - 1);
+        const s = 1 / Math.sqrt(x * x + y * y + 1);
+        d[k] = (m[0] * x + m[1] * y - m[2]) * s;
+        d[k + 1] = (m[3] * x + m[4] * y - m[5]) * s;
+        d[k + 2] = (m[6] * x + m[7] * y - m[8]) * s;
+        k += 3;
+      }
+    }
+  }
+
+  /**
+   * Albedo, sky and diffuse share of every pixel. `#shade` holds [sky, diffuse, highlight] and, for the pixels that face the
+   * light, `#pending` their index and `#toLight` the direction from the light. Returns how many of those there are.
+   */
+  #shadeHits(
+    camera: Camera,
+    { lighting }: Appearance,
+    hits: { geom: Int32Array; distance: Float64Array; normal: Float64Array },
+    count: number,
+    shadows: boolean,
+  ): number {
+    const { geom, distance, normal } = hits;
+    const d = this.#directions;
+    const [ox, oy, oz] = camera.position;
+    const [lx, ly, lz] = lighting.position;
+    const xpos = this.#physics.data('geom_xpos');
+    const xmat = this.#physics.data('geom_xmat');
+    const paint = new Float64Array(3);
+    let lit = 0;
+    for (let i = 0; i < count; i++) {
+      const id = geom[i] as number;
+      const k = 3 * i;
+      if (id < 0) {
+        this.#albedo[k] = 0.55;
+        this.#albedo[k + 1] = 0.62;
+        this.#albedo[k + 2] = 0.7;
+        this.#shade[k] = 1;
+        this.#shade[k + 1] = this.#shade[k + 2] = 0;
+        continue;
+      }
+      const t = distance[i] as number;
+      const [dx, dy, dz] = [d[k] as number, d[k + 1] as number, d[k + 2] as number];
+      const [px, py, pz] = [ox + t * dx, oy + t * dy, oz + t * dz];
+      const p = 3 * id;
+      const m = 9 * id;
+      const [rx, ry, rz] = [px - (xpos[p] as number), py - (xpos[p + 1] as number), pz - (xpos[p + 2] as number)];
+      const look = this.#looks[id] as Look;
+      look.paint(
+        (xmat[m] as number) * rx + (xmat[m + 3] as number) * ry + (xmat[m + 6] as number) * rz,
+        (xmat[m + 1] as number) * rx + (xmat[m + 4] as number) * ry + (xmat[m + 7] as number) * rz,
+        (xmat[m + 2] as number) * rx + (xmat[m + 5] as number) * ry + (xmat[m + 8] as number) * rz,
+        this.#sizes[id] as Rgb,
+        paint,
+      );
+      this.#albedo[k] = paint[0] as number;
+      this.#albedo[k + 1] = paint[1] as number;
+      this.#albedo[k + 2] = paint[2] as number;
+      const [nx, ny, nz] = [normal[k] as number, normal[k + 1] as number, normal[k + 2] as number];
+      const [vx, vy, vz] = [lx - px, ly - py, lz - pz];
+      const far = Math.sqrt(vx * vx + vy * vy + vz * vz);
+      const facing = (nx * vx + ny * vy + nz * vz) / far;
+      this.#shade[k] = 0.6 + 0.4 * nz;
+      if (facing <= 0) {
+        this.#shade[k + 1] = this.#shade[k + 2] = 0;
+        continue;
+      }
+      this.#shade[k + 1] = facing;
+      // Blinn highlight with exponent 32.
+      const [hx, hy, hz] = [vx / far - dx, vy / far - dy, vz / far - dz];
+      let h = (nx * hx + ny * hy + nz * hz) / Math.sqrt(hx * hx + hy * hy + hz * hz);
+      h = h > 0 ? h * h : 0;
+      h *= h;
+      h *= h;
+      h *= h;
+      this.#shade[k + 2] = look.gloss * h * h;
+      if (shadows) {
+        this.#toLight[3 * lit] = -vx / far;
+        this.#toLight[3 * lit + 1] = -vy / far;
+        this.#toLight[3 * lit + 2] = -vz / far;
+        this.#pendingDistance[lit] = far;
+        this.#pending[lit++] = i;
+      }
+    }
+    return lit;
+  }
+
+  #castShadows(light: Vec3, lit: number): void {
+    if (lit === 0) return;
+    // Ray counts come in sixteenths of the image; the rest points upwards, where nothing is.
+    const total = this.#pending.length;
+    const bucket = Math.max(16, Math.ceil(total / 16));
+    const count = Math.min(total, Math.ceil(lit / bucket) * bucket);
+    for (let j = 3 * lit; j < 3 * count; j += 3) {
+      this.#toLight[j] = this.#toLight[j + 1] = 0;
+      this.#toLight[j + 2] = 1;
+    }
+    const distance = this.#physics.castDistances(light, this.#toLight, count);
+    for (let j = 0; j < lit; j++) {
+      const t = distance[j] as number;
+      if (t < 0 || t >= (this.#pendingDistance[j] as number) - SHADOW_BIAS) continue;
+      const k = 3 * (this.#pending[j] as number);
+      this.#shade[k + 1] = this.#shade[k + 2] = 0;
+    }
+  }
+
+  #develop({ diffuse, ambient }: Lighting, count: number, out: Uint8Array): void {
+    const [albedo, shade] = [this.#albedo, this.#shade];
+    for (let k = 0; k < 3 * count; k += 3) {
+      const [sky, sun, gloss] = [shade[k] as number, shade[k + 1] as number, shade[k + 2] as number];
+      for (let c = 0; c < 3; c++) {
+        const light = (albedo[k + c] as number) * ((ambient[c] as number) * sky + (diffuse[c] as number) * sun) + gloss;
+        const value = 255 * Math.sqrt(light) + 0.5;
+        out[k + c] = value > 255 ? 255 : value;
+      }
+    }
+  }
+}
+
+/** A camera that is fixed to a moving frame. */
+export function attachedCamera(
+  frame: { position: Vec3; rotation: Mat3 },
+  local: { position: Vec3; lookAt: Vec3; up: Vec3; fovy: number },
+): Camera {
+  const world = (v: Vec3): Vec3 => {
+    const r = rotate(frame.rotation, v);
+    return [frame.position[0] + r[0], frame.position[1] + r[1], frame.position[2] + r[2]];
+  };
+  return lookAt(world(local.position), world(local.lookAt), rotate(frame.rotation, local.up), local.fovy);
+}
