@@ -54,5 +54,5 @@ export function describeError(error: unknown, usage: string, debug = Boolean(pro
     .replace('(Did you mean', '(did you mean');
   const wrong = exitCodeOf(error) === EXIT.wrongUsage;
   const next = wrong && !/next:/i.test(what) ? `; next: ${usage} --help` : '';
-  return `error: ${what}${next}`;
+  return `error: ${next ? what.replace(/\.$/, '') : what}${next}`;
 }

@@ -6,6 +6,9 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { registerDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeOf } from './errors.js';
+import { registerLaunch } from './launch.js';
+import { registerRecipes } from './recipes.js';
+import { registerTrain } from './train.js';
 
 const EXAMPLES = `Examples:
   dualvla doctor                                    is everything there? what mends it?
@@ -26,7 +29,7 @@ export function createProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .addHelpText('before', EXAMPLES)
     .addHelpText('after', "\nExit codes: 0 done, 1 failed, 2 wrong usage. 'dualvla VERB --help' tells more.");
-  for (const register of [registerDoctor]) register(program);
+  for (const register of [registerDoctor, registerTrain, registerLaunch, registerRecipes]) register(program);
   return program;
 }
 

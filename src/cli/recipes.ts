@@ -4,7 +4,7 @@ import { formatTable } from './terminal.js';
 
 const EXAMPLES = `Examples:
   dualvla recipes                list them
-  dualvla recipes demo           all keys of one, as YAML that --config_path reads back
+  dualvla recipes demo           demonstrations, training and evaluation of one, as YAML
   dualvla recipes --schema       JSON Schema of a training configuration, for editors
 `;
 
@@ -28,7 +28,11 @@ export function registerRecipes(program: Command): void {
       } else {
         const recipe = findRecipe(name);
         const { stringify } = await import('yaml');
-        print(options.json ? JSON.stringify(recipe, null, 2) : stringify(recipe).trimEnd());
+        print(
+          options.json
+            ? JSON.stringify(recipe, null, 2)
+            : stringify(recipe, { aliasDuplicateObjects: false }).trimEnd(),
+        );
       }
     });
 }
