@@ -46,7 +46,7 @@ if (process.platform !== 'linux')
 const engine = machine.findEngine();
 if (engine.source === 'LIBTORCH' && engine.problem) fail(engine.problem, engine.next);
 
-const steps = [npmPackages(), debianPackages(), addon(), typescript()].filter((step) => step !== undefined);
+const steps = [debianPackages(), npmPackages(), addon(), typescript()].filter((step) => step !== undefined);
 if (steps.length > 0) {
   mkdirSync(logs, { recursive: true });
   console.log(
