@@ -254,7 +254,7 @@ export class Env {
         position: [position[0] + jitter(), position[1] + jitter(), position[2] + jitter()] as const,
         rotation: multiply(fromRpy(0, 0, start.range(-START_JITTER.yaw, START_JITTER.yaw)), rotation),
       };
-      if (!this.world.reset(tool)) continue;
+      if (!this.world.reset(tool, this.task.start)) continue;
       const goal = this.task.sample(this.world, objects);
       if (!goal) continue;
       if (varies(this.variant, 'distractors')) this.#placeDistractors(seed, goal);

@@ -69,38 +69,54 @@ export class Kinematics {
     };
   }
 
-  /** Joint angles that bring the tool to `target`, starting from `seed` (6). Stops at 0.1 mm and 1 mrad, or after `iterations`. */
+  /**
+   * Joint angles that bring the tool to `target`, starting from `seed` (6). Steps that do not help are taken back and the damping raised
+   * (Levenberg-Marquardt), so that a stretched arm or aligned wrist axes slow it down but do not throw it off. Stops at 0.1 mm and 1 mrad, or
+   * after `iterations`.
+   */
   inverse(target: ToolPose, seed: ArrayLike<number>, iterations = 30): IkResult {
-    const q = Float64Array.from({ length: 6 }, (_, i) => seed[i] ?? 0);
-    for (let iteration = 0; ; iteration++) {
-      const now = this.forward(q);
-      const dp = sub(target.position, now.position);
-      const dr = rotationVector(multiply(target.rotation, transpose(now.rotation)));
-      const positionError = norm(dp);
-      const rotationError = norm(dr);
-      if ((positionError < 1e-4 && rotationError < 1e-3) || iteration >= iterations) {
-        return { q, positionError, rotationError };
-      }
-      const jacobian = now.axes.map((axis, i) => {
-        const linear = cross(axis, sub(now.position, now.origins[i] as Vec3));
-        return [...linear, ...axis.map((a) => a * ROTATION_WEIGHT)];
-      });
-      const error = [...dp, ...dr.map((a) => a * ROTATION_WEIGHT)];
-      const step = dampedSolve(jacobian, error);
-      for (let i = 0; i < 6; i++) {
+    let q: Float64Array = Float64Array.from({ length: 6 }, (_, i) => seed[i] ?? 0);
+    let at = this.#linearize(target, q);
+    let damping = DAMPING;
+    for (let iteration = 0; iteration < iterations; iteration++) {
+      if (at.positionError < 1e-4 && at.rotationError < 1e-3) break;
+      const step = dampedSolve(at.jacobian, at.error, damping);
+      const next = q.map((value, i) => {
         const [low, high] = (this.#chain[i] as JointSpec).range;
-        q[i] = clamp((q[i] as number) + clamp(step[i] as number, -MAX_JOINT_STEP, MAX_JOINT_STEP), low, high);
+        return clamp(value + clamp(step[i] as number, -MAX_JOINT_STEP, MAX_JOINT_STEP), low, high);
+      });
+      const there = this.#linearize(target, next);
+      if (there.cost < at.cost) {
+        [q, at] = [next, there];
+        damping = Math.max(DAMPING, damping / 3);
+      } else {
+        damping *= 5;
       }
     }
+    return { q, positionError: at.positionError, rotationError: at.rotationError };
+  }
+
+  /** Columns of the Jacobian (6 of 6) and the error, rotation weighted, at joint angles `q`. */
+  #linearize(target: ToolPose, q: Float64Array) {
+    const now = this.forward(q);
+    const dp = sub(target.position, now.position);
+    const dr = rotationVector(multiply(target.rotation, transpose(now.rotation)));
+    const jacobian = now.axes.map((axis, i) => {
+      const linear = cross(axis, sub(now.position, now.origins[i] as Vec3));
+      return [...linear, ...axis.map((a) => a * ROTATION_WEIGHT)];
+    });
+    const error = [...dp, ...dr.map((a) => a * ROTATION_WEIGHT)];
+    const cost = error.reduce((sum, e) => sum + e * e, 0);
+    return { jacobian, error, cost, positionError: norm(dp), rotationError: norm(dr) };
   }
 }
 
 /** J^T (J J^T + lambda^2 I)^-1 e, with `columns[i]` the i-th column of J (6 x 6), by Gaussian elimination with pivoting. */
-function dampedSolve(columns: readonly number[][], e: readonly number[]): number[] {
+function dampedSolve(columns: readonly number[][], e: readonly number[], damping: number): number[] {
   const a = Array.from({ length: 6 }, (_, r) =>
     Array.from({ length: 7 }, (_, c) => {
       if (c === 6) return e[r] as number;
-      let sum = r === c ? DAMPING * DAMPING : 0;
+      let sum = r === c ? damping * damping : 0;
       for (const column of columns) sum += (column[r] as number) * (column[c] as number);
       return sum;
     }),

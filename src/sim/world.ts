@@ -120,8 +120,11 @@ export class World {
     return new World(robot, physics, objects, fixtures);
   }
 
-  /** Physics back to its defaults, everything parked, robot at `tool` with open jaws. Returns false if that pose is out of reach. */
-  reset(tool: ToolPose): boolean {
+  /**
+   * Physics back to its defaults, everything parked, robot at `tool` with open jaws. `nominal` is the undisturbed start pose, solved first so
+   * that every start has the same arm configuration. Returns false if the pose is out of reach.
+   */
+  reset(tool: ToolPose, nominal: ToolPose = tool): boolean {
     this.physics.reset();
     const gravity = this.physics.model('body_gravcomp');
     for (const { spec, body } of this.#handles.values()) {
@@ -130,7 +133,8 @@ export class World {
       this.#setCollision(body, false);
       this.#setPose(spec.name, { position: PARKED, quaternion: [1, 0, 0, 0] });
     }
-    const solution = this.kinematics.inverse(tool, this.robot.guess, 100);
+    const near = this.kinematics.inverse(nominal, this.robot.guess, 100);
+    const solution = this.kinematics.inverse(tool, near.q, 100);
     this.#joints = solution.q;
     this.#target = this.kinematics.forward(solution.q);
     const qpos = this.physics.data('qpos');
