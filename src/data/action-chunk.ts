@@ -9,7 +9,7 @@
  *
  * Shape legend: T frames, C chunk length, A action dims (the last is the gripper). Pure functions; knows nothing about files or tensors.
  */
-import { quantileOfSorted } from './statistics.js';
+import { MIN_SPAN, robustRange } from './statistics.js';
 
 export type ActionRepresentation = 'cumulative' | 'delta';
 
@@ -35,9 +35,6 @@ export interface ChunkStats extends ChunkOptions {
   /** [C, A]. For the gripper 1. */
   readonly q99: Float32Array;
 }
-
-/** Spans narrower than this are taken as constant: such a value normalises to 0 and comes back as the middle of its range. */
-const MIN_SPAN = 1e-6;
 
 /**
  * Writes the raw (unnormalised) chunk at frame `t` into `chunkCA` and its mask into `maskC` (1 = real step, 0 = padding).
@@ -106,8 +103,9 @@ export function computeChunkStats(
       }
       const sorted = (columns[i] as Float32Array).subarray(0, counts[k]).sort();
       // No episode is as long as this step: nothing is ever trained there, so the step before stands in.
-      q01[i] = sorted.length > 0 ? quantileOfSorted(sorted, 0.01) : (q01[i - A] as number);
-      q99[i] = sorted.length > 0 ? quantileOfSorted(sorted, 0.99) : (q99[i - A] as number);
+      const [low, high] = sorted.length > 0 ? robustRange(sorted) : [q01[i - A] as number, q99[i - A] as number];
+      q01[i] = low;
+      q99[i] = high;
     }
   }
   return { ...options, actionDim: A, q01, q99 };

@@ -104,7 +104,7 @@ export function frameAt(episode: Episode, t: number): Frame {
  */
 export function validateEpisode(episode: Episode, features: Features, fps?: number): void {
   const { index, length } = episode;
-  const fail = (what: string, field?: string, frame?: number): never => {
+  const fail: Fail = (what, field, frame) => {
     throw new InvalidEpisodeError(what, { episode: index, field, frame });
   };
   if (!Number.isInteger(length) || length < 1) fail(`An episode needs at least one frame, this has ${length}`);
@@ -133,7 +133,7 @@ export function validateEpisode(episode: Episode, features: Features, fps?: numb
 
   for (const [camera, key] of Object.entries(cameras)) {
     const sequence = episode.images[camera];
-    if (!sequence) return fail('The camera is missing', key);
+    if (!sequence) fail('The camera is missing', key);
     const [height = 0, width = 0] = features[key]?.shape ?? [];
     if (sequence.width !== width || sequence.height !== height)
       fail(`Pictures are ${sequence.width}x${sequence.height}, declared are ${width}x${height}`, key);
@@ -175,8 +175,8 @@ function checkColumn(
   length: number,
   fail: Fail,
 ): void {
-  if (!column) return fail('The declared column is missing', key);
-  if (column.dtype !== dtype) return fail(`dtype is ${column.dtype}, declared is ${dtype}`, key);
+  if (!column) fail('The declared column is missing', key);
+  if (column.dtype !== dtype) fail(`dtype is ${column.dtype}, declared is ${dtype}`, key);
   const expected = length * (numeric ? size : 1);
   if (column.values.length !== expected) fail(`${column.values.length} values, expected ${expected}`, key);
   if (column.dtype === 'string') {

@@ -142,7 +142,7 @@ export class LeRobotDataset {
   async readEpisodes(range: EpisodeRange, options: ReadEpisodeOptions = {}): Promise<Episode[]> {
     const wanted = this.#records(range);
     const episodes: Episode[] = [];
-    for (const records of groupBy(wanted, (record) => this.dataPath(record))) {
+    for (const records of runsOf(wanted, (a, b) => this.dataPath(a) === this.dataPath(b))) {
       const first = records[0] as EpisodeRecord;
       const file = await this.#file(this.dataPath(first));
       const rowStart = await this.#firstRow(first);
@@ -160,6 +160,21 @@ export class LeRobotDataset {
       options.images === true ? Object.keys(this.cameras) : options.images === false ? [] : (options.images ?? []);
     const images = await this.readImages(range, cameras, options.imageSize);
     return episodes.map((episode, i) => ({ ...episode, images: images[i] ?? {} }));
+  }
+
+  /** Values of the named columns over the whole data set, in frame order; for cheap access to a few columns. */
+  async readColumns(names: readonly string[]): Promise<Map<string, unknown[]>> {
+    const result = new Map<string, unknown[]>(names.map((name) => [name, []]));
+    for (const records of runsOf(this.episodes, (a, b) => this.dataPath(a) === this.dataPath(b))) {
+      const first = records[0] as EpisodeRecord;
+      const last = records.at(-1) as EpisodeRecord;
+      const file = await this.#file(this.dataPath(first));
+      const rowStart = await this.#firstRow(first);
+      await this.#firstRow(last);
+      const columns = await file.read(names, rowStart, rowStart + last.toIndex - first.fromIndex);
+      for (const name of names) for (const value of columns.get(name) ?? []) result.get(name)?.push(value);
+    }
+    return result;
   }
 
   /** Pictures of consecutive episodes by camera, for all of their frames. */
@@ -336,7 +351,11 @@ export class LeRobotDataset {
   ): Promise<Uint8Array[]> {
     const result: Uint8Array[] = [];
     const size = width * height * 3;
-    for (const group of groupBy(records, (record) => this.videoPath(record, key))) {
+    // After edits an episode need not begin where the one before it ends.
+    const continues = (previous: EpisodeRecord, record: EpisodeRecord): boolean =>
+      this.videoPath(previous, key) === this.videoPath(record, key) &&
+      Math.abs((record.videos[key]?.fromTimestamp ?? 0) - (previous.videos[key]?.toTimestamp ?? -1)) < 0.25 / this.fps;
+    for (const group of runsOf(records, continues)) {
       const first = group[0] as EpisodeRecord;
       const path = this.videoPath(first, key);
       if (!existsSync(path))
@@ -354,17 +373,15 @@ export class LeRobotDataset {
   }
 }
 
-/** Consecutive items with the same key. */
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
-  const groups: T[][] = [];
-  let previous: string | undefined;
+/** Splits a list where an item does not continue the one before it. */
+function runsOf<T>(items: readonly T[], continues: (previous: T, item: T) => boolean): T[][] {
+  const runs: T[][] = [];
   for (const item of items) {
-    const key = keyOf(item);
-    if (key !== previous) groups.push([]);
-    groups.at(-1)?.push(item);
-    previous = key;
+    const run = runs.at(-1);
+    if (run && continues(run.at(-1) as T, item)) run.push(item);
+    else runs.push([item]);
   }
-  return groups;
+  return runs;
 }
 
 /** [height, width] of a picture feature, whatever order its names give. */

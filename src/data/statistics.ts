@@ -32,6 +32,20 @@ export function quantileOfSorted(sorted: ArrayLike<number>, q: number): number {
   return a + (b - a) * (at - low);
 }
 
+/** Ranges narrower than this are taken as constant: such a value normalises to 0 and comes back as the middle of its range. */
+export const MIN_SPAN = 1e-5;
+
+/**
+ * The range that becomes -1..1: q01 and q99 of the sorted values, moved apart to at least a quarter of the full range. A dimension that
+ * rests almost always (yaw in most tasks) would otherwise send its rare motions to huge values.
+ */
+export function robustRange(sorted: ArrayLike<number>): [number, number] {
+  const low = quantileOfSorted(sorted, 0.01);
+  const high = quantileOfSorted(sorted, 0.99);
+  const missing = (quantileOfSorted(sorted, 1) - quantileOfSorted(sorted, 0)) / 4 - (high - low);
+  return missing > 0 ? [low - missing / 2, high + missing / 2] : [low, high];
+}
+
 /** Statistics of values [T, size]. T must be at least 1. */
 export function numericStats(values: NumericArray, size: number): FeatureStats {
   const count = values.length / size;
