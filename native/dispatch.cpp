@@ -1,0 +1,587 @@
+// Calls any operator of libtorch by its schema, boxed: arguments and results pass through the engine's buffer, so that a
+// call crosses from JavaScript once and creates no JavaScript value.
+#include "dispatch.h"
+
+#include <cmath>
+#include <sstream>
+
+#include <ATen/core/List.h>
+#include <ATen/core/function_schema.h>
+#include <ATen/core/jit_type.h>
+#include <ATen/core/stack.h>
+
+#include <ATen/ScalarOps.h>
+
+namespace dualvla {
+namespace {
+
+Kind kindOf(const c10::TypePtr& type) {
+  static const std::map<std::string, Kind> kinds = {
+      {"Tensor", Kind::Tensor},       {"int", Kind::Int},           {"SymInt", Kind::Int},
+      {"float", Kind::Float},         {"SymFloat", Kind::Float},    {"number", Kind::Scalar},
+      {"Scalar", Kind::Scalar},       {"bool", Kind::Bool},         {"SymBool", Kind::Bool},
+      {"str", Kind::String},          {"ScalarType", Kind::DType},  {"Layout", Kind::Layout},
+      {"MemoryFormat", Kind::MemoryFormat}, {"Device", Kind::Device}, {"Generator", Kind::Generator}};
+  const auto found = kinds.find(type->str());
+  return found == kinds.end() ? Kind::Unsupported : found->second;
+}
+
+Parameter describeParameter(const c10::Argument& argument) {
+  Parameter parameter;
+  parameter.name = argument.name();
+  parameter.keywordOnly = argument.kwarg_only();
+  parameter.written = argument.alias_info() != nullptr && argument.alias_info()->isWrite();
+  c10::TypePtr type = argument.real_type();
+  if (const auto optional = type->cast<c10::OptionalType>()) {
+    parameter.optional = true;
+    type = optional->getElementType();
+  }
+  if (const auto list = type->cast<c10::ListType>()) {
+    parameter.list = true;
+    type = list->getElementType();
+    if (const auto element = type->cast<c10::OptionalType>()) {
+      parameter.optionalElements = true;
+      type = element->getElementType();
+    }
+  }
+  parameter.kind = kindOf(type);
+  if (argument.N()) parameter.size = *argument.N();
+  if (argument.default_value()) {
+    parameter.hasDefault = true;
+    parameter.defaultValue = *argument.default_value();
+  }
+  return parameter;
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    if (c == '\n') {
+      result += "\\n";
+    } else {
+      result += c;
+    }
+  }
+  return result + '"';
+}
+
+void describeTo(std::ostream& out, const Parameter& p) {
+  out << "\"kind\":" << static_cast<int>(p.kind) << ",\"optional\":" << (p.optional ? "true" : "false")
+      << ",\"list\":" << (p.list ? "true" : "false");
+}
+
+// Walks over the call buffer; every read is checked, because the buffer is written from outside.
+class Reader {
+ public:
+  Reader(const double* data, std::size_t size) : at_(data), end_(data + size) {}
+  double next() {
+    if (at_ == end_) fail("the call buffer is cut off");
+    return *at_++;
+  }
+  Tag tag() {
+    const double value = next();
+    if (!(value >= 0 && value <= 14)) fail("the call buffer holds no value where one is expected");
+    return static_cast<Tag>(static_cast<int>(value));
+  }
+  std::size_t count() {
+    const double value = next();
+    if (!(value >= 0 && value <= static_cast<double>(end_ - at_))) fail("the call buffer is cut off in a list");
+    return static_cast<std::size_t>(value);
+  }
+  std::int64_t integer() {
+    const double value = next();
+    if (!(value >= -9223372036854775808.0 && value < 9223372036854775808.0) || std::floor(value) != value) {
+      fail("a value is not an integer of 64 bits");
+    }
+    return static_cast<std::int64_t>(value);
+  }
+
+ private:
+  const double* at_;
+  const double* end_;
+};
+
+const at::Tensor& tensorAt(const Engine& engine, double handle) {
+  if (!(handle > 0 && handle <= 2147483647.0)) fail("no live tensor has handle " + std::to_string(handle));
+  return engine.get(static_cast<Handle>(handle));
+}
+
+std::string readString(Reader& reader) {
+  const std::size_t length = reader.count();
+  std::string text;
+  text.reserve(length);
+  for (std::size_t i = 0; i < length; ++i) {
+    const auto unit = static_cast<std::uint32_t>(reader.integer()) & 0xFFFFU;
+    if (unit < 0x80) {
+      text += static_cast<char>(unit);
+    } else if (unit < 0x800) {
+      text += static_cast<char>(0xC0 | (unit >> 6));
+      text += static_cast<char>(0x80 | (unit & 0x3F));
+    } else {
+      text += static_cast<char>(0xE0 | (unit >> 12));
+      text += static_cast<char>(0x80 | ((unit >> 6) & 0x3F));
+      text += static_cast<char>(0x80 | (unit & 0x3F));
+    }
+  }
+  return text;
+}
+
+c10::Device readDevice(Reader& reader) {
+  const std::int64_t type = reader.integer();
+  const std::int64_t index = reader.integer();
+  if (type < 0 || type >= static_cast<std::int64_t>(c10::COMPILE_TIME_MAX_DEVICE_TYPES)) fail("unknown device type");
+  if (index < -1 || index > 127) fail("the device index is out of range");
+  return c10::Device(static_cast<c10::DeviceType>(type), static_cast<c10::DeviceIndex>(index));
+}
+
+at::Scalar readScalar(Reader& reader, Tag tag) {
+  switch (tag) {
+    case Tag::Int:
+      return at::Scalar(reader.integer());
+    case Tag::Double:
+      return at::Scalar(reader.next());
+    case Tag::Bool:
+      return at::Scalar(reader.next() != 0);
+    default:
+      fail("is not a number");
+  }
+}
+
+[[noreturn]] void mismatch(const char* expected) { fail(std::string("is not ") + expected); }
+
+c10::IValue readList(Engine& engine, Reader& reader, const Parameter& p, Tag tag) {
+  switch (p.kind) {
+    case Kind::Tensor: {
+      if (tag != Tag::Tensors) mismatch("a list of tensors");
+      const std::size_t length = reader.count();
+      if (p.optionalElements) {
+        c10::List<c10::optional<at::Tensor>> list;
+        list.reserve(length);
+        for (std::size_t i = 0; i < length; ++i) {
+          const double handle = reader.next();
+          list.push_back(handle == 0 ? c10::optional<at::Tensor>() : c10::optional<at::Tensor>(tensorAt(engine, handle)));
+        }
+        return list;
+      }
+      c10::List<at::Tensor> list;
+      list.reserve(length);
+      for (std::size_t i = 0; i < length; ++i) list.push_back(tensorAt(engine, reader.next()));
+      return list;
+    }
+    case Kind::Int: {
+      if (tag != Tag::Ints) mismatch("a list of integers");
+      const std::size_t length = reader.count();
+      c10::List<std::int64_t> list;
+      list.reserve(length);
+      for (std::size_t i = 0; i < length; ++i) list.push_back(reader.integer());
+      return list;
+    }
+    case Kind::Float: {
+      if (tag != Tag::Doubles) mismatch("a list of numbers");
+      const std::size_t length = reader.count();
+      c10::List<double> list;
+      list.reserve(length);
+      for (std::size_t i = 0; i < length; ++i) list.push_back(reader.next());
+      return list;
+    }
+    case Kind::Bool: {
+      if (tag != Tag::Bools) mismatch("a list of booleans");
+      const std::size_t length = reader.count();
+      c10::List<bool> list;
+      list.reserve(length);
+      for (std::size_t i = 0; i < length; ++i) list.push_back(reader.next() != 0);
+      return list;
+    }
+    case Kind::Scalar: {
+      if (tag != Tag::Scalars) mismatch("a list of numbers");
+      const std::size_t length = reader.count();
+      c10::impl::GenericList list(c10::NumberType::get());
+      list.reserve(length);
+      for (std::size_t i = 0; i < length; ++i) {
+        const Tag element = reader.tag();
+        list.push_back(c10::IValue(readScalar(reader, element)));
+      }
+      return list;
+    }
+    default:
+      fail("has a type that cannot be passed from JavaScript");
+  }
+}
+
+c10::IValue readSingle(Engine& engine, Reader& reader, const Parameter& p, Tag tag) {
+  switch (p.kind) {
+    case Kind::Tensor:
+      if (tag == Tag::Tensor) return tensorAt(engine, reader.next());
+      if (tag == Tag::Int || tag == Tag::Double || tag == Tag::Bool) {
+        at::Tensor wrapped = c10::scalar_to_tensor(readScalar(reader, tag));
+        wrapped.unsafeGetTensorImpl()->set_wrapped_number(true);
+        return wrapped;
+      }
+      mismatch("a tensor");
+    case Kind::Int:
+      if (tag != Tag::Int) mismatch("an integer");
+      return reader.integer();
+    case Kind::Float:
+      if (tag != Tag::Int && tag != Tag::Double) mismatch("a number");
+      return reader.next();
+    case Kind::Scalar:
+      return readScalar(reader, tag);
+    case Kind::Bool:
+      if (tag != Tag::Bool) mismatch("a boolean");
+      return reader.next() != 0;
+    case Kind::String:
+      if (tag != Tag::String) mismatch("a string");
+      return readString(reader);
+    case Kind::DType: {
+      if (tag != Tag::Int) mismatch("a dtype");
+      const std::int64_t code = reader.integer();
+      if (code < 0 || code >= static_cast<std::int64_t>(c10::ScalarType::Undefined)) {
+        fail("is a dtype that this libtorch does not have");
+      }
+      return code;
+    }
+    case Kind::Layout:
+    case Kind::MemoryFormat: {
+      if (tag != Tag::Int) mismatch("a layout or memory format");
+      const std::int64_t code = reader.integer();
+      if (code < 0 || code > 3) mismatch("a layout or memory format");
+      return code;
+    }
+    case Kind::Device:
+      if (tag != Tag::Device) mismatch("a device");
+      return readDevice(reader);
+    case Kind::Generator:
+      if (tag != Tag::Generator) mismatch("a generator");
+      return engine.generator(reader.next());
+    case Kind::Unsupported:
+      break;
+  }
+  fail("has a type that cannot be passed from JavaScript");
+}
+
+c10::IValue readArgument(Engine& engine, Reader& reader, const Parameter& p) {
+  const Tag tag = reader.tag();
+  if (tag == Tag::Default) {
+    if (!p.hasDefault) fail("is missing");
+    return p.defaultValue;
+  }
+  if (tag == Tag::None) {
+    if (!p.optional) fail("must not be null");
+    return {};
+  }
+  return p.list ? readList(engine, reader, p, tag) : readSingle(engine, reader, p, tag);
+}
+
+// Writes results; `overflow` takes what does not fit, which only a list of tens of thousands can reach.
+class Writer {
+ public:
+  Writer(double* data, std::size_t size) : at_(data), end_(data + size) {}
+  void put(double value) {
+    if (at_ == end_) fail("the results do not fit into the call buffer");
+    *at_++ = value;
+  }
+  void put(Tag tag) { put(static_cast<double>(static_cast<int>(tag))); }
+
+ private:
+  double* at_;
+  double* end_;
+};
+
+void writeResult(Engine& engine, Writer& writer, const c10::IValue& value) {
+  if (value.isTensor()) {
+    writer.put(Tag::Tensor);
+    writer.put(engine.put(value.toTensor()));
+  } else if (value.isTensorList()) {
+    const c10::List<at::Tensor> list = value.toTensorList();
+    writer.put(Tag::Tensors);
+    writer.put(static_cast<double>(list.size()));
+    for (std::size_t i = 0; i < list.size(); ++i) writer.put(engine.put(list.get(i)));
+  } else if (value.isInt()) {
+    writer.put(Tag::Int);
+    writer.put(static_cast<double>(value.toInt()));
+  } else if (value.isDouble()) {
+    writer.put(Tag::Double);
+    writer.put(value.toDouble());
+  } else if (value.isBool()) {
+    writer.put(Tag::Bool);
+    writer.put(value.toBool() ? 1 : 0);
+  } else if (value.isIntList()) {
+    const auto list = value.toIntVector();
+    writer.put(Tag::Ints);
+    writer.put(static_cast<double>(list.size()));
+    for (const std::int64_t element : list) writer.put(static_cast<double>(element));
+  } else if (value.isDoubleList()) {
+    const auto list = value.toDoubleVector();
+    writer.put(Tag::Doubles);
+    writer.put(static_cast<double>(list.size()));
+    for (const double element : list) writer.put(element);
+  } else if (value.isScalar()) {
+    const at::Scalar scalar = value.toScalar();
+    if (scalar.isComplex()) fail("a complex number cannot be returned to JavaScript");
+    writer.put(Tag::Double);
+    writer.put(scalar.toDouble());
+  } else if (value.isNone()) {
+    writer.put(Tag::None);
+  } else {
+    fail("a result of type " + value.tagKind() + " cannot be returned to JavaScript");
+  }
+}
+
+// Shape and dtype of a tensor as in "float32[2, 3]".
+void describeTensor(std::ostream& out, const at::Tensor& tensor) {
+  static const char* const names[] = {"uint8",   "int8",    "int16",     "int32",     "int64",
+                                      "float16", "float32", "float64",   "complex32", "complex64",
+                                      "complex128", "bool"};
+  const auto code = static_cast<std::size_t>(tensor.scalar_type());
+  if (code < 12) {
+    out << names[code];
+  } else if (tensor.scalar_type() == at::kBFloat16) {
+    out << "bfloat16";
+  } else {
+    out << c10::toString(tensor.scalar_type());
+  }
+  if (tensor.layout() != at::kStrided) {
+    out << "(" << tensor.layout() << ")";
+    return;
+  }
+  out << "[";
+  for (std::int64_t i = 0; i < tensor.dim(); ++i) out << (i > 0 ? ", " : "") << tensor.size(i);
+  out << "]";
+  if (!tensor.device().is_cpu()) out << " on " << tensor.device().str();
+}
+
+void describeValue(std::ostream& out, const c10::IValue& value) {
+  if (value.isTensor()) {
+    if (value.toTensor().defined()) {
+      describeTensor(out, value.toTensor());
+    } else {
+      out << "none";
+    }
+  } else if (value.isTensorList()) {
+    const c10::List<at::Tensor> list = value.toTensorList();
+    out << "[";
+    for (std::size_t i = 0; i < list.size() && i < 4; ++i) {
+      if (i > 0) out << ", ";
+      describeTensor(out, list.get(i));
+    }
+    if (list.size() > 4) out << ", ... " << list.size() << " in all";
+    out << "]";
+  } else if (value.isGenerator()) {
+    out << "Generator";
+  } else if (value.isList() && !value.isIntList() && !value.isDoubleList() && !value.isBoolList()) {
+    out << "list of " << value.toListRef().size();
+  } else {
+    out << value;
+  }
+}
+
+// The arguments of a failed call. They are read again from the buffer, because the operator consumed the stack.
+std::string describeArguments(Engine& engine, const Operator& op, std::size_t given) {
+  std::ostringstream out;
+  Reader reader(engine.buffer + 2, engine.capacity - 2);
+  for (std::size_t i = 0; i < given && i < op.parameters.size(); ++i) {
+    out << (i == 0 ? "" : ", ") << op.parameters[i].name << ": ";
+    try {
+      describeValue(out, readArgument(engine, reader, op.parameters[i]));
+    } catch (const std::exception& error) {
+      out << messageOf(error);
+      return out.str();
+    }
+  }
+  return out.str();
+}
+
+// Reads a call from the buffer (operator id, number of arguments, arguments), runs it, and writes what it returns:
+// for a single tensor its handle; else the number of results and each with its tag.
+void run(Engine& engine, const Operator& op, std::size_t given) {
+  thread_local torch::jit::Stack stack;
+  stack.clear();
+  if (given > op.parameters.size()) fail("too many arguments");
+  Reader reader(engine.buffer + 2, engine.capacity - 2);
+  for (std::size_t i = 0; i < op.parameters.size(); ++i) {
+    const Parameter& p = op.parameters[i];
+    if (i >= given) {
+      if (!p.hasDefault) fail("argument '" + p.name + "' is missing");
+      stack.push_back(p.defaultValue);
+      continue;
+    }
+    try {
+      stack.push_back(readArgument(engine, reader, p));
+    } catch (const c10::Error& error) {
+      fail("argument '" + p.name + "' " + messageOf(error));
+    }
+  }
+  op.handle.callBoxed(&stack);
+  if (stack.size() == 1 && op.aliases.size() == 1 && op.aliases[0] < 0 && stack[0].isTensor()) {
+    engine.buffer[0] = engine.put(std::move(stack[0]).toTensor());
+    stack.clear();
+    return;
+  }
+  Writer writer(engine.buffer, engine.capacity);
+  writer.put(static_cast<double>(stack.size()));
+  for (std::size_t i = 0; i < stack.size(); ++i) {
+    const std::int32_t alias = i < op.aliases.size() ? op.aliases[i] : -1;
+    if (alias >= 0) {
+      writer.put(Tag::Alias);
+      writer.put(alias);
+    } else {
+      writeResult(engine, writer, stack[i]);
+    }
+  }
+  stack.clear();
+}
+
+napi_value Call(napi_env env, napi_callback_info info) {
+  void* data = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
+  Engine& engine = *static_cast<Engine*>(data);
+  const Operator* op = nullptr;
+  std::size_t given = 0;
+  std::string message;
+  try {
+    if (engine.buffer == nullptr) fail("no call buffer was set");
+    op = &engine.operators->at(engine.buffer[0]);
+    const double count = engine.buffer[1];
+    if (!(count >= 0 && count <= 64)) fail("too many arguments");
+    given = static_cast<std::size_t>(count);
+    run(engine, *op, given);
+    return nullptr;
+  } catch (const std::exception& error) {
+    message = messageOf(error);
+  } catch (...) {
+    message = "unknown C++ error";
+  }
+  if (op == nullptr) {
+    napi_throw(env, engine.makeError(message, nullptr));
+    return nullptr;
+  }
+  try {
+    const std::string arguments = describeArguments(engine, *op, given);
+    message = op->name + "(" + arguments + "): " + message;
+  } catch (...) {
+    message = op->name + ": " + message;
+  }
+  napi_throw(env, engine.makeError(message, op->name.c_str()));
+  return nullptr;
+}
+
+// operatorNames(): every name without overloads, one a line.
+Napi::Value OperatorNames(Engine& engine, const Napi::CallbackInfo& info) {
+  std::string joined;
+  for (const auto& entry : engine.operators->names()) {
+    if (!joined.empty()) joined += '\n';
+    joined += entry.first;
+  }
+  return Napi::String::New(info.Env(), joined);
+}
+
+Napi::Value DescribeOperator(Engine& engine, const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), engine.operators->describe(stringArgument(info, 0, "name")));
+}
+
+Napi::Value HasOperator(Engine& engine, const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), engine.operators->has(stringArgument(info, 0, "name")));
+}
+
+}  // namespace
+
+const std::map<std::string, std::vector<c10::OperatorName>>& OperatorTable::names() {
+  if (names_.empty()) {
+    for (const c10::OperatorName& name : c10::Dispatcher::singleton().getAllOpNames()) {
+      if (c10::Dispatcher::singleton().findSchema(name)) names_[name.name].push_back(name);
+    }
+  }
+  return names_;
+}
+
+bool OperatorTable::has(const std::string& name) {
+  const std::size_t dot = name.find('.');
+  const std::string base = name.substr(0, dot);
+  const auto found = names().find(base);
+  if (found == names().end()) return false;
+  if (dot == std::string::npos) return true;
+  for (const c10::OperatorName& each : found->second) {
+    if (each.overload_name == name.substr(dot + 1)) return true;
+  }
+  return false;
+}
+
+const Operator& OperatorTable::at(double id) const {
+  if (!(id >= 0 && id < static_cast<double>(operators_.size()))) fail("no operator has this id");
+  return operators_[static_cast<std::size_t>(id)];
+}
+
+std::int32_t OperatorTable::add(const c10::OperatorHandle& handle) {
+  const c10::FunctionSchema& schema = handle.schema();
+  const std::string name =
+      schema.overload_name().empty() ? schema.name() : schema.name() + "." + schema.overload_name();
+  const auto known = ids_.find(name);
+  if (known != ids_.end()) return known->second;
+  Operator op{handle, name, {}, {}};
+  for (const c10::Argument& argument : schema.arguments()) op.parameters.push_back(describeParameter(argument));
+  for (const c10::Argument& result : schema.returns()) {
+    std::int32_t alias = -1;
+    if (result.alias_info() != nullptr && result.alias_info()->isWrite()) {
+      for (std::size_t i = 0; i < schema.arguments().size(); ++i) {
+        const auto* info = schema.arguments()[i].alias_info();
+        if (info != nullptr && info->isWrite() && info->beforeSets() == result.alias_info()->beforeSets()) {
+          alias = static_cast<std::int32_t>(i);
+        }
+      }
+    }
+    op.aliases.push_back(alias);
+  }
+  operators_.push_back(std::move(op));
+  const auto id = static_cast<std::int32_t>(operators_.size()) - 1;
+  ids_[name] = id;
+  return id;
+}
+
+std::string OperatorTable::describe(const std::string& name) {
+  std::ostringstream out;
+  out << "[";
+  const auto found = names().find(name);
+  bool first = true;
+  if (found != names().end()) {
+    for (const c10::OperatorName& each : found->second) {
+      const auto handle = c10::Dispatcher::singleton().findSchema(each);
+      if (!handle) continue;
+      const std::int32_t id = add(*handle);
+      const Operator& op = operators_[static_cast<std::size_t>(id)];
+      std::ostringstream schema;
+      schema << handle->schema();
+      out << (first ? "" : ",") << "{\"id\":" << id << ",\"overload\":" << quoted(each.overload_name)
+          << ",\"schema\":" << quoted(schema.str()) << ",\"parameters\":[";
+      first = false;
+      for (std::size_t i = 0; i < op.parameters.size(); ++i) {
+        const Parameter& p = op.parameters[i];
+        out << (i > 0 ? "," : "") << "{\"name\":" << quoted(p.name) << ",";
+        describeTo(out, p);
+        out << ",\"optionalElements\":" << (p.optionalElements ? "true" : "false") << ",\"size\":" << p.size
+            << ",\"keywordOnly\":" << (p.keywordOnly ? "true" : "false")
+            << ",\"written\":" << (p.written ? "true" : "false")
+            << ",\"hasDefault\":" << (p.hasDefault ? "true" : "false") << "}";
+      }
+      out << "],\"returns\":[";
+      const auto& returns = handle->schema().returns();
+      for (std::size_t i = 0; i < returns.size(); ++i) {
+        out << (i > 0 ? "," : "") << "{";
+        describeTo(out, describeParameter(returns[i]));
+        out << ",\"alias\":" << op.aliases[i] << "}";
+      }
+      out << "]}";
+    }
+  }
+  out << "]";
+  return out.str();
+}
+
+void exposeDispatch(Engine& engine, Napi::Object exports) {
+  exposeRaw(engine, exports, "call", Call);
+  expose<OperatorNames>(engine, exports, "operatorNames");
+  expose<DescribeOperator>(engine, exports, "describeOperator");
+  expose<HasOperator>(engine, exports, "hasOperator");
+}
+
+}  // namespace dualvla
