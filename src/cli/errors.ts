@@ -20,13 +20,7 @@ export class CommandError extends Error {
 }
 
 /** Errors of the library whose cause is a wrong name or value on the command line. */
-const USAGE_NAMES = new Set([
-  'UsageError',
-  'ConfigError',
-  'UnknownTaskError',
-  'UnknownVariantError',
-  'UnknownRecipeError',
-]);
+const USAGE_NAMES = new Set(['UsageError', 'ConfigError', 'SimOptionError', 'UnknownRecipeError']);
 
 /** @returns the exit code of a thrown value. */
 export function exitCodeOf(error: unknown): number {

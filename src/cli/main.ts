@@ -8,6 +8,7 @@ import { registerDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeOf } from './errors.js';
 import { registerLaunch } from './launch.js';
 import { registerRecipes } from './recipes.js';
+import { registerRollout } from './rollout.js';
 import { registerTrain } from './train.js';
 
 const EXAMPLES = `Examples:
@@ -29,7 +30,8 @@ export function createProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .addHelpText('before', EXAMPLES)
     .addHelpText('after', "\nExit codes: 0 done, 1 failed, 2 wrong usage. 'dualvla VERB --help' tells more.");
-  for (const register of [registerDoctor, registerTrain, registerLaunch, registerRecipes]) register(program);
+  for (const register of [registerDoctor, registerTrain, registerRollout, registerLaunch, registerRecipes])
+    register(program);
   return program;
 }
 

@@ -82,9 +82,15 @@ export class Progress {
     this.#drawn = true;
   }
 
-  /** Ends the redrawn line and says how it went. */
-  finish(note: string): void {
+  /** Removes the redrawn line. */
+  clear(): void {
     if (this.#drawn && this.stream.isTTY) this.stream.write('\r\x1b[2K');
+    this.#drawn = false;
+  }
+
+  /** Says how it went, in place of the redrawn line. */
+  finish(note: string): void {
+    this.clear();
     this.stream.write(`${this.label}  ${note}  ${formatDuration(this.now() - this.#started)}\n`);
   }
 }
