@@ -69,7 +69,7 @@ export interface PrivilegedState {
   readonly slides: Readonly<Record<string, number>>;
 }
 
-const MAX_DRAWS = 200;
+const MAX_DRAWS = 2000;
 const SETTLE_STEPS = 40;
 /** Start pose jitter: metres and radians. */
 const START_JITTER = { position: 0.02, yaw: 0.1 } as const;

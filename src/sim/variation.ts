@@ -22,7 +22,7 @@ export function varies(variant: Variant, factor: Factor): boolean {
 export const parseVariant = (name: string): Variant => requireOneOf('variant', name, VARIANTS);
 
 export const NOMINAL_LIGHTING: Lighting = {
-  position: [0.1, 0.75, 1.5],
+  position: [0.65, 0.6, 1.5],
   diffuse: [0.86, 0.84, 0.8],
   ambient: [0.4, 0.42, 0.45],
 };

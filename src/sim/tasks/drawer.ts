@@ -2,7 +2,7 @@
  * Google robot: open or close one of a cabinet's three drawers. The gripper leans 60 degrees forward and takes the upright bar of a
  * handle between its jaws. Success as in SimplerEnv: opened by 15 cm, or closed to within 5 cm.
  */
-import { clamp, fromRpy, type Vec3, yawQuat } from '../pose.js';
+import { add, clamp, fromRpy, type Vec3, yawQuat } from '../pose.js';
 import type { Fixture, World } from '../world.js';
 import { type Decision, EXPERT_STEP, type Goal, type Task } from './task.js';
 
@@ -86,6 +86,7 @@ function task(kind: 'open' | 'close'): Task {
   return {
     id: `google/${kind}-drawer`,
     robot: 'google',
+    kind,
     maxSteps: 113,
     objects: [],
     fixtures: [CABINET],
@@ -114,7 +115,9 @@ function task(kind: 'open' | 'close'): Task {
       const value = world.slide(drawerOf(goal));
       return opening ? value >= 0.15 : value <= 0.05;
     },
-    decide: (world, goal) => (opening ? decideOpen(world, goal) : decideClose(world, goal)),
+    decide: (world, goal, bias) => (opening ? decideOpen(world, goal, bias) : decideClose(world, goal)),
+    // Too early: the jaws close in front of the bar.
+    ...(opening && { missBy: (_world, _goal, random) => [random.range(-0.06, -0.035), 0, random.range(-0.01, 0.01)] }),
     progress(world, goal) {
       const value = world.slide(drawerOf(goal));
       const moved = opening ? value / 0.15 : clamp((0.15 - value) / 0.1, 0, 1);
@@ -127,8 +130,13 @@ function task(kind: 'open' | 'close'): Task {
 }
 
 /** Moves in front of the bar first, then forward: x keeps back while the tool is not yet level with the bar. */
-function toward(world: World, goal: Goal, past: number): { position: Vec3; off: number; ahead: number } {
-  const [hx, hy, hz] = handlePosition(world, goal);
+function toward(
+  world: World,
+  goal: Goal,
+  past: number,
+  bias: Vec3 = [0, 0, 0],
+): { position: Vec3; off: number; ahead: number } {
+  const [hx, hy, hz] = add(handlePosition(world, goal), bias);
   const target: Vec3 = [hx + APPROACH[0] * past, hy, hz + APPROACH[2] * past];
   const tool = world.tool().position;
   const off = Math.hypot(target[1] - tool[1], target[2] - tool[2]);
@@ -137,7 +145,7 @@ function toward(world: World, goal: Goal, past: number): { position: Vec3; off: 
   return { position: [target[0] - back, target[1], target[2]], off, ahead: target[0] - tool[0] };
 }
 
-function decideOpen(world: World, goal: Goal): Decision {
+function decideOpen(world: World, goal: Goal, bias?: Vec3): Decision {
   const tool = world.tool();
   const [x, y, z] = tool.position;
   if (world.holds(goal.subject)) {
@@ -146,7 +154,7 @@ function decideOpen(world: World, goal: Goal): Decision {
   if (world.opening() < 0.9) {
     return { phase: 'recover', position: [x - 0.045, y, z], rotation: FORWARD, gripper: 1 };
   }
-  const { position, off, ahead } = toward(world, goal, DEEPER);
+  const { position, off, ahead } = toward(world, goal, DEEPER, bias);
   if (off < 0.005 && Math.abs(ahead) < 0.006) {
     return { phase: 'grasp', position: tool.position, rotation: tool.rotation, gripper: 0 };
   }

@@ -5,7 +5,7 @@
 import { OBJECTS } from '../objects.js';
 import { clamp, quatAxisAngle, quatMultiply, yawQuat } from '../pose.js';
 import type { World } from '../world.js';
-import { type Decision, decideGrasp, type Goal, pointingDown, reachable, type Task, toolGrasp, WORKSPACE } from './task.js';
+import { type Decision, decideGrasp, type Goal, missFromAbove, pointingDown, reachable, type Task, toolGrasp, WORKSPACE } from './task.js';
 
 const CAN = OBJECTS.coke;
 const LIFT = 0.04;
@@ -15,6 +15,7 @@ export const CAN_ORIENTATIONS = ['standing', 'lying along', 'lying across'] as c
 export const PICK_CAN: Task = {
   id: 'google/pick-coke-can',
   robot: 'google',
+  kind: 'pick',
   maxSteps: 80,
   objects: [CAN],
   fixtures: [],
@@ -50,12 +51,13 @@ export const PICK_CAN: Task = {
   success(world, goal) {
     return world.holds(CAN.name) && !world.touching(CAN.name, 'table') && lifted(world, goal) > LIFT;
   },
-  decide(world, _goal): Decision {
-    if (!world.holds(CAN.name)) return decideGrasp(world, toolGrasp(world, CAN.name), HOVER);
+  decide(world, _goal, bias): Decision {
+    if (!world.holds(CAN.name)) return decideGrasp(world, toolGrasp(world, CAN.name, bias), HOVER);
     const tool = world.tool();
     const [x, y, z] = tool.position;
     return { phase: 'lift', position: [x, y, z + 0.05], rotation: tool.rotation, gripper: 0 };
   },
+  missBy: (world, _goal, random) => missFromAbove(world, CAN.name, random),
   progress(world, goal) {
     if (world.holds(CAN.name)) return 0.6 + 0.35 * clamp(lifted(world, goal) / LIFT, 0, 1);
     const grasp = toolGrasp(world, CAN.name).point;

@@ -12,17 +12,20 @@ import {
   type Decision,
   fetchProgress,
   type Goal,
+  missFromAbove,
   pointingDown,
   randomPose,
   reachable,
   separated,
   type Task,
   type TaskId,
+  type TaskKind,
   toolGrasp,
 } from './task.js';
 
 interface PutOn {
   readonly id: TaskId;
+  readonly kind: TaskKind;
   readonly subject: ObjectSpec;
   readonly target: ObjectSpec;
   /** Yaw ranges of subject and target at reset, rad. */
@@ -51,6 +54,7 @@ function putOn(o: PutOn): Task {
   return {
     id: o.id,
     robot: 'widowx',
+    kind: o.kind,
     maxSteps: o.maxSteps,
     objects: [o.subject, o.target],
     fixtures: [],
@@ -85,10 +89,11 @@ function putOn(o: PutOn): Task {
       const inside = o.round ? Math.hypot(d[0], d[1]) <= o.within[0] : Math.abs(d[0]) <= o.within[0] && Math.abs(d[1]) <= o.within[1];
       return inside && d[2] >= o.above[0] && d[2] <= o.above[1] && world.speed(subject.name) < 0.1;
     },
-    decide(world: World): Decision {
+    decide(world: World, _goal: Goal, bias?: Vec3): Decision {
       if (world.holds(o.subject.name)) return decidePlace(world, o.subject.name, place(world), o.clearance);
-      return decideGrasp(world, toolGrasp(world, o.subject.name), HOVER);
+      return decideGrasp(world, toolGrasp(world, o.subject.name, bias), HOVER);
     },
+    missBy: (world, _goal, random) => missFromAbove(world, o.subject.name, random),
     progress(world: World, goal: Goal): number {
       return fetchProgress(world, o.subject.name, goal.start, place(world), HOVER);
     },
@@ -98,6 +103,7 @@ function putOn(o: PutOn): Task {
 export const PUT_ON_TASKS: readonly Task[] = [
   putOn({
     id: 'widowx/put-spoon-on-towel',
+    kind: 'put-on',
     subject: OBJECTS.spoon,
     target: OBJECTS.towel,
     yaw: [1.0, 0.5],
@@ -119,6 +125,7 @@ export const PUT_ON_TASKS: readonly Task[] = [
   }),
   putOn({
     id: 'widowx/put-carrot-on-plate',
+    kind: 'put-on',
     subject: OBJECTS.carrot,
     target: OBJECTS.plate,
     yaw: [1.0, 0],
@@ -140,6 +147,7 @@ export const PUT_ON_TASKS: readonly Task[] = [
   }),
   putOn({
     id: 'widowx/stack-green-on-yellow',
+    kind: 'stack',
     subject: OBJECTS.greenCube,
     target: OBJECTS.yellowCube,
     yaw: [0.78, 0.78],
@@ -161,6 +169,7 @@ export const PUT_ON_TASKS: readonly Task[] = [
   }),
   putOn({
     id: 'widowx/put-eggplant-in-basket',
+    kind: 'put-in',
     subject: OBJECTS.eggplant,
     target: OBJECTS.basket,
     yaw: [1.0, 0.4],

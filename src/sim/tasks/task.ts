@@ -5,7 +5,7 @@
  */
 import type { ToolPose } from '../kinematics.js';
 import { type Grasp, graspAt, type ObjectSpec } from '../objects.js';
-import { clamp, distanceXY, fromRpy, type Mat3, type Pose, toRpy, type Vec3, wrap, yawQuat } from '../pose.js';
+import { add, clamp, distanceXY, fromRpy, type Mat3, type Pose, toRpy, type Vec3, wrap, yawQuat } from '../pose.js';
 import type { Random } from '../random.js';
 import type { RobotName } from '../robots.js';
 import type { Fixture, World } from '../world.js';
@@ -21,6 +21,9 @@ export const TASK_IDS = [
   'google/close-drawer',
 ] as const;
 export type TaskId = (typeof TASK_IDS)[number];
+
+/** What sort of thing a task asks for; instructions and reasoning are worded by it. */
+export type TaskKind = 'put-on' | 'put-in' | 'stack' | 'pick' | 'move-near' | 'open' | 'close';
 
 /** What the arm is doing. */
 export type Phase =
@@ -61,6 +64,7 @@ export interface Goal {
 export interface Task {
   readonly id: TaskId;
   readonly robot: RobotName;
+  readonly kind: TaskKind;
   /** Control steps before an episode is cut off, as in SimplerEnv. */
   readonly maxSteps: number;
   readonly objects: readonly ObjectSpec[];
@@ -76,7 +80,13 @@ export interface Task {
   /** Paraphrases of the instruction; the first is the canonical one. */
   instructions(goal: Goal): readonly string[];
   success(world: World, goal: Goal): boolean;
-  decide(world: World, goal: Goal): Decision;
+  /**
+   * What to do from the present state.
+   * @param bias metres by which the grasp is aimed past the object, in the world frame (deliberate failures)
+   */
+  decide(world: World, goal: Goal, bias?: Vec3): Decision;
+  /** A bias with which a grasp closes on nothing, in the present state; absent where a task has no grasp. */
+  missBy?(world: World, goal: Goal, random: Random): Vec3;
   /** 0 at the start to 1 at success, from the state alone. */
   progress(world: World, goal: Goal): number;
 }
@@ -117,11 +127,23 @@ export function reachable(world: World, pose: ToolPose): boolean {
   return positionError < 0.002 && rotationError < 0.03;
 }
 
-/** Where the tool goes to grasp an object, as the object lies now. */
-export function toolGrasp(world: World, name: string): Grasp {
+/** Where the tool goes to grasp an object, as the object lies now, aimed off by `bias`. */
+export function toolGrasp(world: World, name: string, bias: Vec3 = [0, 0, 0]): Grasp {
   const spec = world.objects.get(name) as ObjectSpec;
   const grasp = graspAt(spec, world.objectPose(name));
-  return { ...grasp, point: [grasp.point[0], grasp.point[1], Math.max(grasp.point[2], 0.01)] };
+  const [x, y, z] = add(grasp.point, bias);
+  return { ...grasp, point: [x, y, Math.max(z, 0.01)] };
+}
+
+/** A way to miss an object from above: too high, or past its end (beside it, if it is round). */
+export function missFromAbove(world: World, name: string, random: Random): Vec3 {
+  const spec = world.objects.get(name) as ObjectSpec;
+  const grasp = graspAt(spec, world.objectPose(name));
+  const free = spec.top - grasp.point[2];
+  if (random.chance(0.5)) return [random.range(-0.008, 0.008), random.range(-0.008, 0.008), free + random.range(0.014, 0.03)];
+  const along = spec.radius + world.robot.gripper.fingerWidth / 2 + random.range(0.006, 0.018);
+  const angle = (grasp.yaw ?? 0) + (random.chance(0.5) ? Math.PI : 0);
+  return [along * Math.cos(angle), along * Math.sin(angle), random.range(0, 0.01)];
 }
 
 /** Yaw of the tool about the vertical. */
