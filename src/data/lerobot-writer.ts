@@ -23,15 +23,7 @@ import { syncFolder, writeDurable } from './durable-file.js';
 import { type Episode, validateEpisode } from './episode.js';
 import { encodeColumns } from './episode-columns.js';
 import { CorruptDatasetError, DatasetConflictError, InvalidEpisodeError } from './errors.js';
-import {
-  ACTION_KEY,
-  AUTOMATIC_FEATURES,
-  cameraKeys,
-  cameraOf,
-  type Features,
-  featureSize,
-  STATE_KEY,
-} from './features.js';
+import { ACTION_KEY, AUTOMATIC_FEATURES, cameraKeys, type Features, featureSize, STATE_KEY } from './features.js';
 import { encodePng } from './image-codec.js';
 import { type EpisodeRecord, type VideoLocation, writeEpisodes, writeTasks } from './lerobot-metadata-files.js';
 import { decodeRowGroup, encodeRowGroup, ParquetAppender } from './parquet-append.js';
