@@ -1,11 +1,13 @@
 /**
  * Images by MuJoCo's ray caster: one ray a pixel, Lambert shading with a sky term and a highlight, procedural looks, and hard
- * shadows from one more ray per lit pixel (cast from the light through all hit points in a single call).
+ * shadows from one more ray per lit pixel (cast from the light through all hit points in a single call). The table top and the
+ * room are planes that are met in closed form, which keeps every ray off MuJoCo's six largest geoms.
  * The same scene gives the same bytes. Knows nothing of tasks.
  */
 import { LOOKS, type Look, type Rgb } from './looks.js';
-import type { Physics } from './physics.js';
+import type { Physics, RayHits } from './physics.js';
 import { cross, type Mat3, normalize, rotate, sub, type Vec3 } from './pose.js';
+import { ROOM, TABLE } from './scene.js';
 
 /** A camera in the world: position, orientation (columns right, up, backward) and vertical field of view in degrees. */
 export interface Camera {
@@ -51,11 +53,64 @@ export function project(camera: Camera, point: Vec3): { u: number; v: number; de
 }
 
 const SHADOW_BIAS = 0.0015;
+/** Size handed to the looks of table, wall and floor, which do not depend on it. */
+const ROOM_SIZE: Rgb = [1, 1, 1];
+
+/** Where a ray meets the table top or the room. */
+interface Surface {
+  distance: number;
+  kind: 'table' | 'floor' | 'wall';
+  nx: number;
+  ny: number;
+  nz: number;
+}
+
+/** First meeting of a ray from inside the room with the table top, the floor or a wall (the ceiling counts as wall). */
+function meetRoom(ox: number, oy: number, oz: number, dx: number, dy: number, dz: number, out: Surface): void {
+  if (dz < 0) {
+    const t = -oz / dz;
+    const x = ox + t * dx - TABLE.centre[0];
+    const y = oy + t * dy - TABLE.centre[1];
+    if (t > 0 && Math.abs(x) < TABLE.half[0] && Math.abs(y) < TABLE.half[1]) {
+      out.distance = t;
+      out.kind = 'table';
+      out.nx = out.ny = 0;
+      out.nz = 1;
+      return;
+    }
+  }
+  const tx = ((dx > 0 ? ROOM.x : -ROOM.x) - ox) / (dx || 1e-12);
+  const ty = ((dy > 0 ? ROOM.y : -ROOM.y) - oy) / (dy || 1e-12);
+  const tz = ((dz > 0 ? ROOM.ceiling : ROOM.floor) - oz) / (dz || 1e-12);
+  out.nx = out.ny = out.nz = 0;
+  if (tz < tx && tz < ty) {
+    out.distance = tz;
+    out.kind = dz > 0 ? 'wall' : 'floor';
+    out.nz = dz > 0 ? -1 : 1;
+  } else {
+    out.distance = tx < ty ? tx : ty;
+    out.kind = 'wall';
+    if (tx < ty) out.nx = dx > 0 ? -1 : 1;
+    else out.ny = dy > 0 ? -1 : 1;
+  }
+}
+
+/** Whether the table hides a point below it from the light. */
+function underTable(px: number, py: number, pz: number, lx: number, ly: number, lz: number): boolean {
+  const t = pz / (pz - lz);
+  const x = px + t * (lx - px) - TABLE.centre[0];
+  const y = py + t * (ly - py) - TABLE.centre[1];
+  return Math.abs(x) < TABLE.half[0] && Math.abs(y) < TABLE.half[1];
+}
+
+const ROOM_LOOKS = { table: LOOKS.table as Look, floor: LOOKS.floor as Look, wall: LOOKS.wall as Look };
 
 export class Renderer {
   readonly #physics: Physics;
   readonly #lookNames: readonly string[];
   #looks: Look[] = [];
+  #room: Readonly<Record<Surface['kind'], Look>> = ROOM_LOOKS;
+  readonly #paint = new Float64Array(3);
   #appearance: Appearance | undefined;
   #directions = new Float64Array(0);
   #toLight = new Float64Array(0);
@@ -79,6 +134,7 @@ export class Renderer {
       if (!look) throw new Error(`no look named '${name}'`);
       return look;
     });
+    this.#room = { ...ROOM_LOOKS, ...appearance.looks };
   }
 
   /**
@@ -92,7 +148,7 @@ export class Renderer {
     this.#reserve(count);
     this.#aim(camera, size);
     const hits = this.#physics.castRays(camera.position, this.#directions, count);
-    const lit = this.#shadeHits(camera, appearance, hits, count, shadows);
+    const lit = this.#shadeHits(camera, appearance.lighting, hits, count, shadows);
     if (shadows) this.#castShadows(appearance.lighting.position, lit);
     this.#develop(appearance.lighting, count, out);
     return out;
@@ -131,71 +187,82 @@ export class Renderer {
    * Albedo, sky and diffuse share of every pixel. `#shade` holds [sky, diffuse, highlight] and, for the pixels that face the
    * light, `#pending` their index and `#toLight` the direction from the light. Returns how many of those there are.
    */
-  #shadeHits(
-    camera: Camera,
-    { lighting }: Appearance,
-    hits: { geom: Int32Array; distance: Float64Array; normal: Float64Array },
-    count: number,
-    shadows: boolean,
-  ): number {
+  #shadeHits(camera: Camera, lighting: Lighting, hits: RayHits, count: number, shadows: boolean): number {
     const { geom, distance, normal } = hits;
-    const d = this.#directions;
+    const [directions, albedo, shade, toLight] = [this.#directions, this.#albedo, this.#shade, this.#toLight];
     const [ox, oy, oz] = camera.position;
     const [lx, ly, lz] = lighting.position;
     const xpos = this.#physics.data('geom_xpos');
     const xmat = this.#physics.data('geom_xmat');
-    const paint = new Float64Array(3);
+    const paint = this.#paint;
+    const surface: Surface = { distance: 0, kind: 'table', nx: 0, ny: 0, nz: 1 };
     let lit = 0;
     for (let i = 0; i < count; i++) {
-      const id = geom[i] as number;
       const k = 3 * i;
-      if (id < 0) {
-        this.#albedo[k] = 0.55;
-        this.#albedo[k + 1] = 0.62;
-        this.#albedo[k + 2] = 0.7;
-        this.#shade[k] = 1;
-        this.#shade[k + 1] = this.#shade[k + 2] = 0;
-        continue;
+      const dx = directions[k] as number;
+      const dy = directions[k + 1] as number;
+      const dz = directions[k + 2] as number;
+      meetRoom(ox, oy, oz, dx, dy, dz, surface);
+      const id = geom[i] as number;
+      const body = id >= 0 && (distance[i] as number) < surface.distance;
+      const t = body ? (distance[i] as number) : surface.distance;
+      const px = ox + t * dx;
+      const py = oy + t * dy;
+      const pz = oz + t * dz;
+      let nx = surface.nx;
+      let ny = surface.ny;
+      let nz = surface.nz;
+      if (body) {
+        const p = 3 * id;
+        const m = 9 * id;
+        const rx = px - (xpos[p] as number);
+        const ry = py - (xpos[p + 1] as number);
+        const rz = pz - (xpos[p + 2] as number);
+        (this.#looks[id] as Look).paint(
+          (xmat[m] as number) * rx + (xmat[m + 3] as number) * ry + (xmat[m + 6] as number) * rz,
+          (xmat[m + 1] as number) * rx + (xmat[m + 4] as number) * ry + (xmat[m + 7] as number) * rz,
+          (xmat[m + 2] as number) * rx + (xmat[m + 5] as number) * ry + (xmat[m + 8] as number) * rz,
+          this.#sizes[id] as Rgb,
+          paint,
+        );
+        nx = normal[k] as number;
+        ny = normal[k + 1] as number;
+        nz = normal[k + 2] as number;
+      } else {
+        // Walls are painted along their width and height, table and floor from above.
+        const look = this.#room[surface.kind] as Look;
+        if (surface.kind === 'wall') look.paint(nx === 0 ? px : py, pz, 0, ROOM_SIZE, paint);
+        else look.paint(px, py, 0, ROOM_SIZE, paint);
       }
-      const t = distance[i] as number;
-      const [dx, dy, dz] = [d[k] as number, d[k + 1] as number, d[k + 2] as number];
-      const [px, py, pz] = [ox + t * dx, oy + t * dy, oz + t * dz];
-      const p = 3 * id;
-      const m = 9 * id;
-      const [rx, ry, rz] = [px - (xpos[p] as number), py - (xpos[p + 1] as number), pz - (xpos[p + 2] as number)];
-      const look = this.#looks[id] as Look;
-      look.paint(
-        (xmat[m] as number) * rx + (xmat[m + 3] as number) * ry + (xmat[m + 6] as number) * rz,
-        (xmat[m + 1] as number) * rx + (xmat[m + 4] as number) * ry + (xmat[m + 7] as number) * rz,
-        (xmat[m + 2] as number) * rx + (xmat[m + 5] as number) * ry + (xmat[m + 8] as number) * rz,
-        this.#sizes[id] as Rgb,
-        paint,
-      );
-      this.#albedo[k] = paint[0] as number;
-      this.#albedo[k + 1] = paint[1] as number;
-      this.#albedo[k + 2] = paint[2] as number;
-      const [nx, ny, nz] = [normal[k] as number, normal[k + 1] as number, normal[k + 2] as number];
-      const [vx, vy, vz] = [lx - px, ly - py, lz - pz];
+      albedo[k] = paint[0] as number;
+      albedo[k + 1] = paint[1] as number;
+      albedo[k + 2] = paint[2] as number;
+      const vx = lx - px;
+      const vy = ly - py;
+      const vz = lz - pz;
       const far = Math.sqrt(vx * vx + vy * vy + vz * vz);
       const facing = (nx * vx + ny * vy + nz * vz) / far;
-      this.#shade[k] = 0.6 + 0.4 * nz;
-      if (facing <= 0) {
-        this.#shade[k + 1] = this.#shade[k + 2] = 0;
-        continue;
+      shade[k] = 0.6 + 0.4 * nz;
+      shade[k + 1] = shade[k + 2] = 0;
+      if (facing <= 0 || (!body && surface.kind === 'floor' && underTable(px, py, pz, lx, ly, lz))) continue;
+      shade[k + 1] = facing;
+      const gloss = body ? (this.#looks[id] as Look).gloss : (this.#room[surface.kind] as Look).gloss;
+      if (gloss > 0) {
+        // Blinn highlight with exponent 32.
+        const hx = vx / far - dx;
+        const hy = vy / far - dy;
+        const hz = vz / far - dz;
+        let h = (nx * hx + ny * hy + nz * hz) / Math.sqrt(hx * hx + hy * hy + hz * hz);
+        h = h > 0 ? h * h : 0;
+        h *= h;
+        h *= h;
+        h *= h;
+        shade[k + 2] = gloss * h * h;
       }
-      this.#shade[k + 1] = facing;
-      // Blinn highlight with exponent 32.
-      const [hx, hy, hz] = [vx / far - dx, vy / far - dy, vz / far - dz];
-      let h = (nx * hx + ny * hy + nz * hz) / Math.sqrt(hx * hx + hy * hy + hz * hz);
-      h = h > 0 ? h * h : 0;
-      h *= h;
-      h *= h;
-      h *= h;
-      this.#shade[k + 2] = look.gloss * h * h;
       if (shadows) {
-        this.#toLight[3 * lit] = -vx / far;
-        this.#toLight[3 * lit + 1] = -vy / far;
-        this.#toLight[3 * lit + 2] = -vz / far;
+        toLight[3 * lit] = -vx / far;
+        toLight[3 * lit + 1] = -vy / far;
+        toLight[3 * lit + 2] = -vz / far;
         this.#pendingDistance[lit] = far;
         this.#pending[lit++] = i;
       }
