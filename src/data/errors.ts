@@ -66,6 +66,11 @@ export class DatasetConflictError extends DataError {
   override readonly name = 'DatasetConflictError';
 }
 
+/** The disk refuses: full, read-only, failing. */
+export class StorageError extends DataError {
+  override readonly name = 'StorageError';
+}
+
 /** ffmpeg is missing or failed, or a video does not have the frames that the metadata promises. */
 export class VideoError extends DataError {
   override readonly name = 'VideoError';

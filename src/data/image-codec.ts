@@ -2,10 +2,19 @@
  * Pictures to and from bytes: lossless PNG out; PNG, JPEG, WebP ... in, at their own size or scaled to one.
  */
 import sharp from 'sharp';
+import type { ImageSequence } from './episode.js';
 import { ImageError } from './errors.js';
-import { decodePng, isPng } from './png.js';
+import { decodePng, encodePng, isPng } from './png.js';
 
 export { encodePng } from './png.js';
+
+/** One PNG for each picture of a sequence. */
+export function encodePngs({ data, width, height }: ImageSequence): Uint8Array[] {
+  const size = width * height * 3;
+  return Array.from({ length: data.length / size }, (_, t) =>
+    encodePng(data.subarray(t * size, (t + 1) * size), width, height),
+  );
+}
 
 /**
  * Decodes a picture into uint8 RGB [height, width, 3], scaled with bicubic interpolation where its own size differs.

@@ -4,9 +4,9 @@
  * Broken input is an error that names file, episode and field. Knows nothing about training.
  */
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type DatasetInfo, fillPath, readInfo, STATS_FILE } from './dataset-info.js';
+import { type DatasetInfo, fillPath, readInfo } from './dataset-info.js';
 import type { Column, Episode, ImageSequence } from './episode.js';
 import {
   type ColumnOrigin,
@@ -30,9 +30,10 @@ import {
   STATE_KEY,
 } from './features.js';
 import { decodeImage } from './image-codec.js';
+import { checkTotals, readStats } from './lerobot-checks.js';
 import { type EpisodeRecord, readEpisodes, readTasks } from './lerobot-metadata-files.js';
 import { ParquetFile } from './parquet-read.js';
-import { type FeatureStats, statsFromJson } from './statistics.js';
+import type { FeatureStats } from './statistics.js';
 import { decodeVideo } from './video.js';
 import { datasetState, partialFolder } from './writer-folder.js';
 
@@ -401,59 +402,4 @@ export async function parquetPaths(folder: string): Promise<string[]> {
     .filter((entry) => entry.isFile() && entry.name.endsWith('.parquet'))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-}
-
-function checkTotals(
-  folder: string,
-  info: DatasetInfo,
-  tasks: readonly string[],
-  episodes: readonly EpisodeRecord[],
-): void {
-  const file = join(folder, 'meta/info.json');
-  if (episodes.length !== info.totalEpisodes)
-    throw new CorruptDatasetError(
-      `meta/info.json says ${info.totalEpisodes} episodes, the episode table has ${episodes.length}`,
-      { file, field: 'total_episodes' },
-    );
-  if (tasks.length !== info.totalTasks)
-    throw new CorruptDatasetError(
-      `meta/info.json says ${info.totalTasks} tasks, meta/tasks.parquet has ${tasks.length}`,
-      { file, field: 'total_tasks' },
-    );
-  let from = 0;
-  for (const episode of episodes) {
-    if (episode.fromIndex !== from || episode.toIndex !== from + episode.length || episode.length < 1)
-      throw new CorruptDatasetError(
-        `Frames [${episode.fromIndex}, ${episode.toIndex}) for ${episode.length} frames, expected to begin at ${from}`,
-        {
-          file: join(folder, 'meta/episodes'),
-          episode: episode.index,
-          field: 'dataset_from_index',
-        },
-      );
-    from = episode.toIndex;
-  }
-  if (from !== info.totalFrames)
-    throw new CorruptDatasetError(`meta/info.json says ${info.totalFrames} frames, the episode table has ${from}`, {
-      file,
-      field: 'total_frames',
-    });
-}
-
-async function readStats(folder: string): Promise<Record<string, FeatureStats>> {
-  const file = join(folder, STATS_FILE);
-  if (!existsSync(file)) return {};
-  let json: Record<string, unknown>;
-  try {
-    json = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
-  } catch (cause) {
-    throw new CorruptDatasetError('meta/stats.json is not JSON', { file, cause });
-  }
-  const stats: Record<string, FeatureStats> = {};
-  for (const [name, value] of Object.entries(json)) {
-    const parsed = statsFromJson(value);
-    if (!parsed) throw new CorruptDatasetError('No table of statistics', { file, field: name });
-    stats[name] = parsed;
-  }
-  return stats;
 }

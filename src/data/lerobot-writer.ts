@@ -20,58 +20,31 @@ import {
 } from './dataset-info.js';
 import { numericDatasetStats } from './dataset-stats.js';
 import { syncFolder, writeDurable } from './durable-file.js';
-import { type Episode, validateEpisode } from './episode.js';
+import { type Episode, type ImageSequence, validateEpisode } from './episode.js';
 import { encodeColumns } from './episode-columns.js';
-import { CorruptDatasetError, DatasetConflictError, InvalidEpisodeError } from './errors.js';
-import { ACTION_KEY, AUTOMATIC_FEATURES, cameraKeys, type Features, featureSize, STATE_KEY } from './features.js';
-import { encodePng } from './image-codec.js';
+import { CorruptDatasetError, DataError, DatasetConflictError, InvalidEpisodeError, StorageError } from './errors.js';
+import { AUTOMATIC_FEATURES, cameraKeys, type Features } from './features.js';
+import { encodePngs } from './image-codec.js';
 import { type EpisodeRecord, type VideoLocation, writeEpisodes, writeTasks } from './lerobot-metadata-files.js';
 import { decodeRowGroup, encodeRowGroup, ParquetAppender } from './parquet-append.js';
 import { dataSchema } from './parquet-schema.js';
 import {
   addToHistogram,
   emptyHistogram,
-  type FeatureStats,
   histogramStats,
   mergeHistograms,
-  numericStats,
   type PixelHistogram,
   statsToJson,
 } from './statistics.js';
-import { concatVideos, encodeVideo, probeVideo, type VideoCodecOptions } from './video.js';
-import {
-  assertUnlocked,
-  datasetState,
-  JOURNAL_FILE,
-  lock,
-  partialFolder,
-  publish,
-  STAGING_FOLDER,
-  unlock,
-} from './writer-folder.js';
-import { type JournalEpisode, type JsonValue, WriterJournal } from './writer-journal.js';
+import { encodeVideo } from './video.js';
+import { assertUnlocked, datasetState, JOURNAL_FILE, lock, partialFolder, publish, unlock } from './writer-folder.js';
+import { type JournalEntry, type JournalEpisode, type JsonValue, WriterJournal } from './writer-journal.js';
+import { comparableOptions, firstDifference, type LeRobotWriterOptions } from './writer-options.js';
+import { episodeStats, packHistogram, unpackHistogram } from './writer-statistics.js';
+import { joinVideos, stagedVideo } from './writer-videos.js';
 
 /** File with facts about how a data set came about: the writer's `provenance` and each episode's `note`. */
 export const PROVENANCE_FILE = 'meta/dualvla.json';
-
-export interface LeRobotWriterOptions {
-  /** Frames a second, an integer. */
-  readonly fps: number;
-  readonly robotType: string;
-  /** The columns, without the automatic ones; see `robotFeatures`. */
-  readonly features: Features;
-  readonly dataFilesSizeInMb?: number;
-  readonly videoFilesSizeInMb?: number;
-  readonly chunksSize?: number;
-  /** How features stored as `video` are encoded. */
-  readonly video?: VideoCodecOptions;
-  /** Continue `<folder>.partial` if there is one. */
-  readonly resume?: boolean;
-  /** Replace an existing data set, and drop an unfinished one (unless `resume` is set too). */
-  readonly overwrite?: boolean;
-  /** Kept in meta/dualvla.json; a resumed writer must be given the same. */
-  readonly provenance?: JsonValue;
-}
 
 export interface AddEpisodeOptions {
   /** Camera -> one PNG a frame, made from exactly the episode's pictures; saves the writer from encoding them. */
@@ -104,7 +77,7 @@ export class LeRobotWriter {
     options: LeRobotWriterOptions,
     features: Features,
     journal: WriterJournal,
-    entries: readonly (JournalEpisode | { kind: 'note'; note: JsonValue })[],
+    entries: readonly JournalEntry[],
   ) {
     this.folder = folder;
     this.partial = partialFolder(folder);
@@ -197,69 +170,69 @@ export class LeRobotWriter {
 
   /**
    * Appends an episode; it is on disk when the promise resolves. Its index is the number of episodes so far, whatever `episode.index` says.
-   * Throws InvalidEpisodeError when it does not fit the features.
+   * Throws InvalidEpisodeError when it does not fit the features. After a StorageError (disk full) the writer is closed; what was added
+   * before is safe, and `create` with `resume` continues.
    */
   async addEpisode(episode: Episode, options: AddEpisodeOptions = {}): Promise<number> {
     this.#assertOpen();
-    const index = this.#episodes.length;
     validateEpisode(episode, this.features, this.#options.fps);
-    const cameras = cameraKeys(this.features);
+    for (const [camera, pngs] of Object.entries(options.pngs ?? {})) {
+      if (pngs.length !== episode.length)
+        throw new InvalidEpisodeError(`${pngs.length} encoded pictures for ${episode.length} frames`, {
+          episode: this.numEpisodes,
+          field: camera,
+        });
+    }
+    try {
+      return await this.#store(episode, options);
+    } catch (cause) {
+      this.close();
+      if (cause instanceof DataError) throw cause;
+      throw new StorageError(
+        `The episode cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`,
+        {
+          file: this.partial,
+          episode: this.numEpisodes,
+          hint: 'Make room or mend the disk, then continue with --resume',
+          cause,
+        },
+      );
+    }
+  }
+
+  async #store(episode: Episode, options: AddEpisodeOptions): Promise<number> {
+    const index = this.numEpisodes;
     const pictures: Record<string, readonly Uint8Array[]> = {};
     const histograms: Record<string, PixelHistogram> = {};
-    for (const [camera, key] of Object.entries(cameras)) {
-      const images = episode.images[camera];
-      if (!images) continue;
+    for (const [camera, key] of Object.entries(cameraKeys(this.features))) {
+      const images = episode.images[camera] as ImageSequence;
       const histogram = emptyHistogram();
       addToHistogram(histogram, images);
       histograms[key] = histogram;
-      if (this.features[key]?.dtype === 'image') {
-        const given = options.pngs?.[camera];
-        if (given && given.length !== episode.length)
-          throw new InvalidEpisodeError(`${given.length} encoded pictures for ${episode.length} frames`, {
-            episode: index,
-            field: key,
-          });
-        const size = images.width * images.height * 3;
-        pictures[key] =
-          given ??
-          Array.from({ length: episode.length }, (_, t) =>
-            encodePng(images.data.subarray(t * size, (t + 1) * size), images.width, images.height),
-          );
-      } else {
-        const { codec, crf, gop, pixelFormat } = this.#options.video ?? {};
-        await encodeVideo({
-          path: this.#stagedVideo(key, index),
-          frames: images.data,
-          width: images.width,
-          height: images.height,
-          fps: episode.fps,
-          ...(codec ? { codec } : {}),
-          ...(crf === undefined ? {} : { crf }),
-          ...(gop === undefined ? {} : { gop }),
-          ...(pixelFormat ? { pixelFormat } : {}),
-        });
+      if (this.features[key]?.dtype === 'image') pictures[key] = options.pngs?.[camera] ?? encodePngs(images);
+      else {
+        const { width, height, data: frames } = images;
+        const path = stagedVideo(this.partial, key, index);
+        await encodeVideo({ ...this.#options.video, path, frames, width, height, fps: episode.fps });
       }
     }
-    const tasks = [...new Set(episode.frameTasks ?? [episode.task])];
-    const appender = this.#appenderForNext();
-    const written = appender.append(
-      encodeColumns(episode, {
-        features: this.features,
-        episodeIndex: index,
-        firstIndex: this.#numFrames,
-        taskIndex: (task) => this.#taskIndex(task),
-        pictures,
-      }),
-    );
+    const shared = {
+      features: this.features,
+      episodeIndex: index,
+      firstIndex: this.#numFrames,
+      taskIndex: (task: string) => this.#taskIndex(task),
+    };
+    const stats = episodeStats(episode, { ...shared, histograms });
+    const written = this.#appenderForNext().append(encodeColumns(episode, { ...shared, pictures }));
     const entry: JournalEpisode = {
       kind: 'episode',
       index,
       length: episode.length,
-      tasks,
+      tasks: [...new Set(episode.frameTasks ?? [episode.task])],
       dataFile: this.#dataFile,
       bytes: written.bytes,
       rowGroup: encodeRowGroup(written.rowGroup),
-      stats: this.#episodeStats(episode, index, histograms),
+      stats,
       histograms: Object.fromEntries(
         Object.entries(histograms).map(([key, histogram]) => [key, packHistogram(histogram)]),
       ),
@@ -279,60 +252,30 @@ export class LeRobotWriter {
     this.#appender?.close();
     this.#appender = undefined;
     const { partial } = this;
-    const videos = await this.#joinVideos();
-    const numDataFiles = (this.#episodes.at(-1)?.dataFile ?? 0) + 1;
-    const paths = Array.from({ length: numDataFiles }, (_, file) => this.#dataPath(file));
-    const stats: Record<string, FeatureStats> = await numericDatasetStats(paths, this.features);
-    for (const key of Object.values(cameraKeys(this.features)))
-      stats[key] = histogramStats(
-        mergeHistograms(this.#episodes.map((episode) => unpackHistogram(episode.histograms[key]))),
-      );
-    const images = new Set(Object.values(cameraKeys(this.features)));
-    const statsJson = Object.fromEntries(
-      Object.keys(this.features).flatMap((key) =>
-        stats[key] ? [[key, statsToJson(stats[key], images.has(key))]] : [],
-      ),
-    );
-    writeTasks(partial, this.#tasks);
-    let from = 0;
-    const records = this.#episodes.map((episode, i): EpisodeRecord => {
-      const record: EpisodeRecord = {
-        index: episode.index,
-        tasks: episode.tasks,
-        length: episode.length,
-        fromIndex: from,
-        toIndex: from + episode.length,
-        dataChunk: Math.floor(episode.dataFile / this.#chunksSize),
-        dataFile: episode.dataFile % this.#chunksSize,
-        videos: Object.fromEntries(
-          Object.entries(videos.locations).map(([key, list]) => [key, list[i] as VideoLocation]),
-        ),
-      };
-      from += episode.length;
-      return record;
-    });
-    writeEpisodes(
+    const { fps, robotType, dataFilesSizeInMb = 100, videoFilesSizeInMb = 200, provenance = null } = this.#options;
+    const videos = await joinVideos({
       partial,
-      this.features,
-      records,
-      this.#episodes.map((episode) => episode.stats),
-    );
-    writeDurable(join(partial, STATS_FILE), `${JSON.stringify(statsJson, null, 4)}\n`);
-    const provenance = {
-      provenance: this.#options.provenance ?? null,
-      episodes: this.episodeNotes,
-      notes: this.#notes,
-    };
-    writeDurable(join(partial, PROVENANCE_FILE), `${JSON.stringify(provenance)}\n`);
+      features: this.features,
+      fps,
+      lengths: this.#episodes.map((episode) => episode.length),
+      maxBytes: videoFilesSizeInMb * MEGABYTE,
+      chunksSize: this.#chunksSize,
+    });
+    writeTasks(partial, this.#tasks);
+    const stats = this.#episodes.map((episode) => episode.stats);
+    writeEpisodes(partial, this.features, this.#records(videos.locations), stats);
+    writeDurable(join(partial, STATS_FILE), `${JSON.stringify(await this.#datasetStats(), null, 4)}\n`);
+    const history = { provenance, episodes: this.episodeNotes, notes: this.#notes };
+    writeDurable(join(partial, PROVENANCE_FILE), `${JSON.stringify(history)}\n`);
     const info: DatasetInfo = {
-      robotType: this.#options.robotType,
-      fps: this.#options.fps,
+      robotType,
+      fps,
       totalEpisodes: this.#episodes.length,
       totalFrames: this.#numFrames,
       totalTasks: this.#tasks.length,
       chunksSize: this.#chunksSize,
-      dataFilesSizeInMb: this.#options.dataFilesSizeInMb ?? 100,
-      videoFilesSizeInMb: this.#options.videoFilesSizeInMb ?? 200,
+      dataFilesSizeInMb,
+      videoFilesSizeInMb,
       dataPath: DATA_PATH,
       videoPath: Object.keys(videos.locations).length > 0 ? VIDEO_PATH : null,
       splits: { train: `0:${this.#episodes.length}` },
@@ -379,8 +322,43 @@ export class LeRobotWriter {
     return { chunk_index: Math.floor(file / this.#chunksSize), file_index: file % this.#chunksSize };
   }
 
-  #stagedVideo(key: string, episode: number): string {
-    return join(this.partial, STAGING_FOLDER, key, `episode-${String(episode).padStart(6, '0')}.mp4`);
+  /** The episode table. */
+  #records(locations: Readonly<Record<string, readonly VideoLocation[]>>): EpisodeRecord[] {
+    let from = 0;
+    return this.#episodes.map(({ index, tasks, length, dataFile }) => {
+      const { chunk_index: dataChunk, file_index } = this.#place(dataFile);
+      const videos = Object.fromEntries(
+        Object.entries(locations).map(([key, list]) => [key, list[index] as VideoLocation]),
+      );
+      const record = {
+        index,
+        tasks,
+        length,
+        fromIndex: from,
+        toIndex: from + length,
+        dataChunk,
+        dataFile: file_index,
+        videos,
+      };
+      from += length;
+      return record;
+    });
+  }
+
+  /** meta/stats.json: numbers from the data files as they are, pictures from the episodes' histograms. */
+  async #datasetStats(): Promise<Record<string, unknown>> {
+    const numFiles = (this.#episodes.at(-1)?.dataFile ?? 0) + 1;
+    const paths = Array.from({ length: numFiles }, (_, file) => this.#dataPath(file));
+    const numeric = await numericDatasetStats(paths, this.features);
+    const images = new Set(Object.values(cameraKeys(this.features)));
+    const json: Record<string, unknown> = {};
+    for (const key of Object.keys(this.features)) {
+      const histogram = (): PixelHistogram =>
+        mergeHistograms(this.#episodes.map((episode) => unpackHistogram(episode.histograms[key])));
+      const stats = images.has(key) ? histogramStats(histogram()) : numeric[key];
+      if (stats) json[key] = statsToJson(stats, images.has(key));
+    }
+    return json;
   }
 
   /** After a restart: cut the last data file back to its last journalled episode and drop files that no journalled episode is in. */
@@ -418,127 +396,6 @@ export class LeRobotWriter {
     }
     return this.#appender;
   }
-
-  #episodeStats(
-    episode: Episode,
-    index: number,
-    histograms: Readonly<Record<string, PixelHistogram>>,
-  ): Record<string, unknown> {
-    const frames = Array.from({ length: episode.length }, (_, t) => t);
-    const automatic: Record<string, Float64Array> = {
-      timestamp: Float64Array.from(frames, (t) => Math.fround(episode.timestamps?.[t] ?? t / episode.fps)),
-      frame_index: Float64Array.from(frames),
-      episode_index: new Float64Array(episode.length).fill(index),
-      index: Float64Array.from(frames, (t) => this.#numFrames + t),
-      task_index: Float64Array.from(frames, (t) => this.#taskIndex(episode.frameTasks?.[t] ?? episode.task)),
-    };
-    const stats: Record<string, unknown> = {};
-    for (const [key, feature] of Object.entries(this.features)) {
-      const histogram = histograms[key];
-      if (histogram) {
-        stats[key] = statsToJson(histogramStats(histogram), true);
-        continue;
-      }
-      const column = episode.columns[key];
-      const values =
-        automatic[key] ??
-        (key === STATE_KEY
-          ? episode.state
-          : key === ACTION_KEY
-            ? episode.action
-            : column && column.dtype !== 'string'
-              ? column.values
-              : undefined);
-      if (values) stats[key] = statsToJson(numericStats(values, featureSize(feature)), false);
-    }
-    return stats;
-  }
-
-  /** Joins the staged videos into files of the wanted size; repeatable, since the staged ones stay. */
-  async #joinVideos(): Promise<{ features: Features; locations: Record<string, VideoLocation[]> }> {
-    const locations: Record<string, VideoLocation[]> = {};
-    const features: Record<string, Features[string]> = { ...this.features };
-    const limit = (this.#options.videoFilesSizeInMb ?? 200) * MEGABYTE;
-    const { fps } = this.#options;
-    for (const [key, feature] of Object.entries(this.features)) {
-      if (feature.dtype !== 'video') continue;
-      const list: VideoLocation[] = [];
-      let batch: { path: string; numFrames: number }[] = [];
-      let bytes = 0;
-      let frames = 0;
-      let file = 0;
-      const flush = async (): Promise<void> => {
-        if (batch.length === 0) return;
-        await concatVideos(
-          batch,
-          join(this.partial, fillPath(VIDEO_PATH, { video_key: key, ...this.#place(file) })),
-          fps,
-        );
-        batch = [];
-        bytes = 0;
-        frames = 0;
-        file++;
-      };
-      for (const episode of this.#episodes) {
-        const path = this.#stagedVideo(key, episode.index);
-        const { size } = statSync(path);
-        if (bytes + size > limit) await flush();
-        const place = this.#place(file);
-        list.push({
-          chunkIndex: place.chunk_index,
-          fileIndex: place.file_index,
-          fromTimestamp: frames / fps,
-          toTimestamp: (frames + episode.length) / fps,
-        });
-        batch.push({ path, numFrames: episode.length });
-        bytes += size;
-        frames += episode.length;
-      }
-      await flush();
-      locations[key] = list;
-      const facts = await probeVideo(this.#stagedVideo(key, 0));
-      features[key] = {
-        ...feature,
-        info: {
-          'video.height': facts.height,
-          'video.width': facts.width,
-          'video.codec': facts.codec,
-          'video.pix_fmt': facts.pixelFormat,
-          'video.is_depth_map': false,
-          'video.fps': fps,
-          'video.channels': 3,
-          has_audio: false,
-        },
-      };
-    }
-    return { features, locations };
-  }
-}
-
-/** Everything that a resumed writer must have in common with the one before. */
-function comparableOptions(options: LeRobotWriterOptions, features: Features): Record<string, unknown> {
-  const {
-    fps,
-    robotType,
-    dataFilesSizeInMb = 100,
-    videoFilesSizeInMb = 200,
-    chunksSize = 1000,
-    video = {},
-    provenance = null,
-  } = options;
-  return { fps, robotType, dataFilesSizeInMb, videoFilesSizeInMb, chunksSize, video, provenance, features };
-}
-
-/** The path at which two JSON values differ first, with both values. */
-function firstDifference(a: unknown, b: unknown, path = ''): string {
-  if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null) {
-    const left = a as Record<string, unknown>;
-    const right = b as Record<string, unknown>;
-    for (const key of new Set([...Object.keys(left), ...Object.keys(right)]))
-      if (!isDeepStrictEqual(left[key], right[key]))
-        return firstDifference(left[key], right[key], path ? `${path}.${key}` : key);
-  }
-  return `${path} was ${JSON.stringify(a)}, now ${JSON.stringify(b)}`;
 }
 
 function parquetFilesBelow(folder: string): string[] {
@@ -546,14 +403,4 @@ function parquetFilesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
-}
-
-function packHistogram({ counts, numFrames }: PixelHistogram): { counts: string; numFrames: number } {
-  return { counts: Buffer.from(Uint32Array.from(counts).buffer).toString('base64'), numFrames };
-}
-
-function unpackHistogram(packed: { readonly counts: string; readonly numFrames: number } | undefined): PixelHistogram {
-  if (!packed) return emptyHistogram();
-  const bytes = Uint8Array.from(Buffer.from(packed.counts, 'base64'));
-  return { counts: Float64Array.from(new Uint32Array(bytes.buffer)), numFrames: packed.numFrames };
 }
