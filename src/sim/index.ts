@@ -18,8 +18,9 @@ export {
   SimUnstableError,
 } from './errors.js';
 export { Expert, type ExpertOptions, type ExpertStep } from './expert.js';
+export type { ImageBox, Reasoning } from './narration.js';
 export { Random, SEEDS, seedOf, type SeedRange, type Split, testSeed, trainSeed, validationSeed } from './random.js';
 export { type CameraSpec, type RobotName, type RobotSpec, ROBOTS } from './robots.js';
 export { TASK_IDS, type Task, type TaskId, taskOf } from './tasks/index.js';
-export { EXPERT_STEP, type Goal, type Phase } from './tasks/task.js';
+export { EXPERT_STEP, type Goal, type Phase, type TaskKind } from './tasks/task.js';
 export { type Factor, type Variant, VARIANTS } from './variation.js';

@@ -69,6 +69,8 @@ const CABINET: Fixture = {
   joints: DRAWERS.map((name) => `drawer_${name}`),
 };
 
+const HANDLE_BOX = { centre: [-STANDOFF / 2, 0, 0], halfSize: [STANDOFF / 2 + 0.007, 0.01, 0.024] } as const;
+
 const FORWARD = fromRpy(0, TILT, 0);
 /** Where the tool points when tilted: forward and down. */
 const APPROACH: Vec3 = [-Math.sin(TILT), 0, -Math.cos(TILT)];
@@ -90,6 +92,7 @@ function task(kind: 'open' | 'close'): Task {
     maxSteps: 113,
     objects: [],
     fixtures: [CABINET],
+    parts: Object.fromEntries(DRAWERS.map((name) => [`handle_${name}`, HANDLE_BOX])),
     start: { position: [0.31, 0, 0.18], rotation: FORWARD },
     holdSteps: 1,
     camera: { position: [0.08, 0.48, 0.52], lookAt: [0.48, 0.0, 0.1], fovy: 42 },

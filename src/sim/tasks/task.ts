@@ -69,6 +69,8 @@ export interface Task {
   readonly maxSteps: number;
   readonly objects: readonly ObjectSpec[];
   readonly fixtures: readonly Fixture[];
+  /** Bounding boxes of fixture bodies that goals name, in the body's frame. */
+  readonly parts?: Readonly<Record<string, { readonly centre: Vec3; readonly halfSize: Vec3 }>>;
   /** Nominal tool pose at reset. */
   readonly start: ToolPose;
   /** Success must hold for this many consecutive steps. */
