@@ -4,11 +4,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { registerData } from './data.js';
 import { registerDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeOf } from './errors.js';
+import { registerEval } from './eval.js';
 import { registerLaunch } from './launch.js';
 import { registerRecipes } from './recipes.js';
 import { registerRollout } from './rollout.js';
+import { registerSim } from './sim.js';
 import { registerTrain } from './train.js';
 
 const EXAMPLES = `Examples:
@@ -18,6 +21,17 @@ const EXAMPLES = `Examples:
   dualvla train --recipe debug                      train a model in seconds
   dualvla eval --policy outputs/demo/train          success table of a checkpoint
 `;
+
+const VERBS = [
+  registerDoctor,
+  registerData,
+  registerTrain,
+  registerRollout,
+  registerEval,
+  registerSim,
+  registerRecipes,
+  registerLaunch,
+];
 
 /** All verbs, ready to parse a command line. Throws CommanderError instead of leaving the process. */
 export function createProgram(): Command {
@@ -30,8 +44,7 @@ export function createProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .addHelpText('before', EXAMPLES)
     .addHelpText('after', "\nExit codes: 0 done, 1 failed, 2 wrong usage. 'dualvla VERB --help' tells more.");
-  for (const register of [registerDoctor, registerTrain, registerRollout, registerLaunch, registerRecipes])
-    register(program);
+  for (const register of VERBS) register(program);
   return program;
 }
 

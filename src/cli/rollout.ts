@@ -1,10 +1,11 @@
 /** `dualvla rollout`: runs a policy on one task, counts successes and films it. */
 import type { Command } from 'commander';
-import type { RolloutEpisode, RolloutPolicy } from '../eval/rollout.js';
+import type { RolloutEpisode } from '../eval/rollout.js';
 import { wilsonInterval } from '../eval/wilson.js';
 import type { Split } from '../sim/index.js';
 import { UsageError } from './errors.js';
 import { oneOf, wholeNumber } from './options.js';
+import { findPolicy } from './policies.js';
 import { withStopSignal } from './stop-signal.js';
 import { formatInterval, formatRate, Progress } from './terminal.js';
 
@@ -95,10 +96,4 @@ async function runRollout(flags: RolloutFlags): Promise<void> {
   const rate = `${count.successes}/${count.trials}  ${formatRate(count.successes / count.trials)}`;
   const interval = `95 % interval ${formatInterval(wilsonInterval(count))} %`;
   process.stdout.write(`${task} ${variant}  ${rate}  ${interval}${flags.video ? `  film: ${flags.video}` : ''}\n`);
-}
-
-/** A scripted policy or a trained one. */
-async function findPolicy(name: string): Promise<RolloutPolicy> {
-  if (name === 'expert' || name === 'random') return { kind: name };
-  throw new UsageError(`there is no policy ${name}`);
 }

@@ -1,0 +1,160 @@
+/** `dualvla data`: generates demonstrations, tells what a data set holds, checks one frame by frame. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { LeRobotDataset } from '../data/index.js';
+import type { DemonstrationsRecipe } from '../recipes/index.js';
+import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
+import { CommandError, UsageError } from './errors.js';
+import { list, wholeNumber } from './options.js';
+import { withStopSignal } from './stop-signal.js';
+import { formatTable, Progress } from './terminal.js';
+
+const GENERATE_EXAMPLES = `Examples:
+  dualvla data generate --recipe demo --output outputs/data/demo
+  dualvla data generate --tasks widowx/put-carrot-on-plate --episodes 400 --output outputs/data/carrot
+  dualvla data generate --recipe full --output outputs/data/full --resume      continue where it was stopped
+
+Demonstrations are the scripted expert's successes on training scenes, as LeRobot v3.0 data sets; tasks of two robots go
+into one data set each, OUTPUT/widowx and OUTPUT/google.
+`;
+
+const READ_EXAMPLES = `Examples:
+  dualvla data info outputs/data/demo             episodes, frames, tasks, columns
+  dualvla data validate outputs/data/demo         reads every frame and every picture
+`;
+
+interface GenerateFlags {
+  recipe: string;
+  output: string;
+  tasks?: string[];
+  episodes?: number;
+  imageSize?: number;
+  seed: number;
+  workers: number;
+  resume?: boolean;
+  overwrite?: boolean;
+  json?: boolean;
+}
+
+export function registerData(program: Command): void {
+  const data = program.command('data').description('generate demonstrations, look at a data set, check it');
+  data
+    .command('generate')
+    .description("record the scripted expert's successes as a LeRobot v3.0 data set")
+    .requiredOption('--output <dir>', 'where the data set goes')
+    .option('--recipe <name>', 'the demonstrations of this recipe', 'demo')
+    .option('--tasks <a,b>', "other tasks than the recipe's", list)
+    .option('--episodes <n>', 'other number of episodes a task', wholeNumber(1))
+    .option('--image-size <pixels>', 'other side of the pictures', wholeNumber(16))
+    .option('--seed <s>', 'other scenes, 0 to 99', wholeNumber(), 0)
+    .option('--workers <n>', 'simulation threads', wholeNumber(1), 2)
+    .option('--resume', 'continue an unfinished data set')
+    .option('--overwrite', 'replace the data set that is there')
+    .option('--json', 'print a summary as JSON')
+    .addHelpText('before', GENERATE_EXAMPLES)
+    .action(generate);
+  data
+    .command('info')
+    .description('what a data set holds')
+    .argument('<dir>', 'a data set, or a folder of data sets')
+    .option('--json', 'print JSON')
+    .addHelpText('before', READ_EXAMPLES)
+    .action(info);
+  data
+    .command('validate')
+    .description('read every frame and picture of a data set and check them against its declaration')
+    .argument('<dir>', 'a data set, or a folder of data sets')
+    .option('--json', 'print JSON')
+    .addHelpText('before', READ_EXAMPLES)
+    .action(validate);
+}
+
+async function generate(flags: GenerateFlags): Promise<void> {
+  const { findRecipe } = await import('../recipes/index.js');
+  const { demonstrations } = findRecipe(flags.recipe);
+  const recipe: DemonstrationsRecipe = {
+    ...demonstrations,
+    ...(flags.tasks === undefined ? {} : { tasks: flags.tasks }),
+    ...(flags.episodes === undefined ? {} : { episodes_per_task: flags.episodes }),
+    ...(flags.imageSize === undefined ? {} : { image_size: flags.imageSize }),
+  };
+  const options = { ...demonstrationOptions(recipe, flags.output, flags.seed), workers: flags.workers };
+  const summaries = await withStopSignal(
+    (signal) =>
+      runDemonstrations({
+        ...options,
+        signal,
+        ...(flags.resume ? { resume: true } : {}),
+        ...(flags.overwrite ? { overwrite: true } : {}),
+      }),
+    () => process.stderr.write(`stopping; next: the same command with --resume\n`),
+  );
+  if (flags.json) print(JSON.stringify(summaries));
+  else for (const { folder, episodes, frames } of summaries) print(`${folder}: ${episodes} episodes, ${frames} frames`);
+}
+
+async function info(directory: string, { json }: { json?: boolean }): Promise<void> {
+  const described = [];
+  for (const folder of dataSetsIn(directory)) described.push(describe(await open(folder)));
+  if (json) return print(JSON.stringify(described, null, 2));
+  for (const { folder, robot, fps, episodes, frames, tasks, columns } of described) {
+    print(`${folder}: ${robot}, ${fps} Hz, ${episodes} episodes, ${frames} frames`);
+    print(formatTable(Object.entries(columns).map(([name, type]) => ['  ', name, type])));
+    print(`   ${tasks.length} instructions: ${tasks.slice(0, 5).join('; ')}${tasks.length > 5 ? ' ...' : ''}`);
+  }
+}
+
+function describe({ folder, info, tasks }: LeRobotDataset): {
+  folder: string;
+  robot: string | null;
+  fps: number;
+  episodes: number;
+  frames: number;
+  tasks: readonly string[];
+  columns: Record<string, string>;
+} {
+  const { robotType, fps, totalEpisodes, totalFrames, features } = info;
+  const columns = Object.fromEntries(
+    Object.entries(features).map(([name, { dtype, shape }]) => [name, `${dtype}[${shape.join(', ')}]`]),
+  );
+  return { folder, robot: robotType, fps, episodes: totalEpisodes, frames: totalFrames, tasks, columns };
+}
+
+async function validate(directory: string, { json }: { json?: boolean }): Promise<void> {
+  const { validateEpisode } = await import('../data/index.js');
+  const results: { folder: string; episodes: number; frames: number }[] = [];
+  for (const folder of dataSetsIn(directory)) {
+    await using dataset = await open(folder);
+    const progress = new Progress(`validate ${folder}`, dataset.numEpisodes);
+    for await (const episode of dataset) {
+      validateEpisode(episode, dataset.features, dataset.fps);
+      progress.update(episode.index + 1);
+    }
+    progress.clear();
+    results.push({ folder, episodes: dataset.numEpisodes, frames: dataset.numFrames });
+  }
+  if (json) return print(JSON.stringify(results));
+  for (const { folder, episodes, frames } of results) print(`${folder}: valid, ${episodes} episodes, ${frames} frames`);
+}
+
+async function open(folder: string): Promise<LeRobotDataset> {
+  const { LeRobotDataset } = await import('../data/index.js');
+  return LeRobotDataset.open(folder);
+}
+
+/** The folder itself, or the data sets right below it. */
+function dataSetsIn(directory: string): string[] {
+  if (!existsSync(directory)) throw new UsageError(`there is no folder ${directory}`);
+  const isDataSet = (folder: string): boolean => existsSync(join(folder, 'meta', 'info.json'));
+  if (isDataSet(directory)) return [directory];
+  const below = readdirSync(directory)
+    .map((name) => join(directory, name))
+    .filter(isDataSet);
+  if (below.length > 0) return below;
+  throw new CommandError(`${directory} holds no LeRobot data set; next: dualvla data generate --output ${directory}`);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,89 @@
+/** `dualvla eval`: success table of a policy over tasks and variants, resumable, with a result file. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { UsageError } from './errors.js';
+import { runEvaluation } from './evaluation.js';
+import { list, oneOf, wholeNumber } from './options.js';
+import { findPolicy, findTasks, findVariants } from './policies.js';
+import { formatSuccessTable } from './success-lines.js';
+
+const EXAMPLES = `Examples:
+  dualvla eval --policy outputs/demo/train --tasks widowx/put-carrot-on-plate,google/pick-coke-can
+  dualvla eval --policy outputs/train/2026-01-31/14-05-59_full --tasks all --variants vm,va --episodes 200 --output outputs/eval/full
+  dualvla eval --policy outputs/train/... --tasks all --output outputs/eval/full --resume
+
+Scenes 0 to N-1 of the split, the same for every policy. With --output finished episodes are kept one by one
+(episodes.jsonl) and the table goes to result.json.
+`;
+
+interface EvalFlags {
+  policy: string;
+  tasks: string[];
+  variants: string[];
+  episodes: number;
+  split: 'test' | 'validation' | 'train';
+  output?: string;
+  resume?: boolean;
+  overwrite?: boolean;
+  device: string;
+  json?: boolean;
+}
+
+export function registerEval(program: Command): void {
+  program
+    .command('eval')
+    .description('success table of a policy over tasks and variants')
+    .requiredOption('--policy <who>', 'expert, random, or a checkpoint (a run, a checkpoint or its pretrained_model)')
+    .option('--tasks <a,b>', "which; all for every one ('dualvla sim tasks')", list, ['all'])
+    .option('--variants <a,b>', 'vm, va, va:lighting ...', list, ['vm'])
+    .option('--episodes <n>', 'episodes a task and variant', wholeNumber(1), 100)
+    .option(
+      '--split <name>',
+      'test, validation or train scenes',
+      oneOf('split', ['test', 'validation', 'train']),
+      'test',
+    )
+    .option('--output <dir>', 'keep episodes and the result there')
+    .option('--resume', 'continue the evaluation in --output')
+    .option('--overwrite', 'replace the evaluation in --output')
+    .option('--device <name>', 'cpu, cuda, cuda:1 ...', 'cpu')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('before', EXAMPLES)
+    .action(runEval);
+}
+
+async function runEval(flags: EvalFlags): Promise<void> {
+  const { cellsOfAll, successTableOf } = await import('../eval/evaluate.js');
+  const cells = cellsOfAll(await findTasks(flags.tasks), await findVariants(flags.variants));
+  const log = await openLog(flags);
+  const policy = await findPolicy(flags.policy, flags.device);
+  const options = { cells, trials: flags.episodes, split: flags.split, policy, log };
+  const next = flags.output === undefined ? 'stopping' : 'stopping; next: the same command with --resume';
+  await runEvaluation(options, flags.policy, next);
+  const success = successTableOf(options);
+  const stepLimits = Object.fromEntries(log.records.map(({ task, maxSteps }) => [task, maxSteps]));
+  const { policy: who, split, episodes: trials } = flags;
+  const result = { policy: who, split, trials, stepLimits, success };
+  if (flags.output !== undefined) {
+    mkdirSync(flags.output, { recursive: true });
+    writeFileSync(join(flags.output, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  }
+  process.stdout.write(`${flags.json ? JSON.stringify(result, null, 2) : formatSuccessTable(success)}\n`);
+}
+
+/** The episodes of an earlier run of this evaluation: continued, replaced or refused. */
+async function openLog({ output, resume, overwrite }: EvalFlags): Promise<import('../eval/episode-log.js').EpisodeLog> {
+  const { EpisodeLog } = await import('../eval/episode-log.js');
+  if (output === undefined) {
+    if (resume || overwrite) throw new UsageError('--resume and --overwrite need --output');
+    return new EpisodeLog();
+  }
+  const path = join(output, 'episodes.jsonl');
+  if (existsSync(path) && !resume && !overwrite) {
+    throw new UsageError(`${output} holds an evaluation; continue it with --resume or replace it with --overwrite`);
+  }
+  const log = new EpisodeLog(path);
+  if (overwrite) log.clear();
+  return log;
+}

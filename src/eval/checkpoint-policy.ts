@@ -1,0 +1,63 @@
+/**
+ * A trained checkpoint as a policy for rollouts: loads the weights, names cameras as the simulator does, and tells what
+ * pictures it wants to see.
+ */
+import { normaliseState } from '../data/index.js';
+import { VlaPolicy, type VlaPolicyOptions } from '../model/policy.js';
+import { CAMERAS, type CameraName } from '../sim/index.js';
+import { findPretrained, loadPretrained } from '../train/pretrained.js';
+import type { ActingPolicy, RolloutPolicy } from './rollout.js';
+
+/** The checkpoint looks through a camera that the simulator does not have. */
+export class UnknownCameraError extends Error {
+  override readonly name = 'UnknownCameraError';
+  constructor(camera: string, path: string) {
+    super(`${path} looks through the camera ${camera}; the simulator has ${CAMERAS.join(' and ')}`);
+  }
+}
+
+/**
+ * @param path a run directory, a checkpoint in it, or its `pretrained_model`
+ * @throws NothingToResumeError without a checkpoint; UnknownCameraError
+ */
+export function loadCheckpointPolicy(path: string, options: VlaPolicyOptions = {}): RolloutPolicy {
+  const directory = findPretrained(path);
+  const { model, tokenizer, statistics } = loadPretrained(directory, options.device ?? 'cpu');
+  const columns = new Map(model.config.cameras.map((column) => [column, cameraOf(column, directory)]));
+  const policy = new VlaPolicy(
+    model,
+    tokenizer,
+    { chunk: statistics.chunk, normaliseState: (state) => normaliseState(Float32Array.from(state), statistics.state) },
+    options,
+  );
+  const acting: ActingPolicy = {
+    reset: (session) => policy.reset(session),
+    act: (requests) =>
+      policy.act(
+        requests.map(({ session, observation }) => ({
+          session,
+          observation: {
+            state: observation.state,
+            instruction: observation.instruction,
+            images: Object.fromEntries(
+              [...columns].map(([column, camera]) => [column, observation.images[camera] as Uint8Array]),
+            ),
+          },
+        })),
+      ),
+  };
+  return {
+    kind: 'policy',
+    policy: acting,
+    imageSize: model.config.vision.image_size,
+    cameras: [...new Set(columns.values())],
+  };
+}
+
+/** `observation.images.third` or `third` -> `third`. */
+function cameraOf(column: string, path: string): CameraName {
+  const name = column.replace(/^observation\.images\./, '');
+  const camera = CAMERAS.find((known) => known === name);
+  if (camera === undefined) throw new UnknownCameraError(column, path);
+  return camera;
+}
