@@ -21,9 +21,6 @@ export function debug(): Recipe {
       batch_size: 8,
       log_every: 5,
       save_every: 10,
-      eval_every: 10,
-      eval_batches: 2,
-      dataset: { validation_episodes: 1 },
       tokenizer: { vocab_size: 300 },
       policy: {
         chunk_size: 4,

@@ -24,8 +24,6 @@ export function demo(): Recipe {
       log_every: 50,
       save_every: 0,
       save_every_s: 60,
-      eval_every: 500,
-      dataset: { validation_episodes: 20 },
       optimizer: { lr: 1e-3 },
     },
     evaluation: { tasks, variants: ['vm'], trials: 100 },

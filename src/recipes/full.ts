@@ -31,8 +31,6 @@ export function full(): Recipe {
       batch_size: 64,
       log_every: 100,
       save_every: 2000,
-      eval_every: 2000,
-      dataset: { validation_episodes: 80 },
       optimizer: { lr: 1e-3 },
     },
     evaluation: { tasks, variants: ['vm', 'va'], trials: 200 },

@@ -19,16 +19,19 @@ const fraction = z.number().min(0).max(1);
 const datasetSchema = z
   .strictObject({
     root: z.string().default('').describe('directory of a LeRobot v3.0 data set'),
-    cameras: z
-      .array(z.string())
-      .default([])
-      .describe('image columns in model order, e.g. observation.images.third; empty: all of the data set, sorted'),
-    validation_episodes: count
-      .default(0)
-      .describe('number of last episodes held out from training; the validation loss is measured on them'),
-    max_episodes: count.default(0).describe('use only this many training episodes (0: all)'),
-    num_workers: count.default(1).describe('threads that decode and batch data beside the trainer'),
-    prefetch: positive.default(4).describe('batches prepared ahead of the trainer'),
+    validation_root: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe('a second data set, of held-out episodes, on which the validation loss is measured (see eval_every)'),
+    cameras: z.array(z.string()).default([]).describe('cameras in model order, e.g. third; empty: all of the data set'),
+    action_representation: z
+      .enum(['cumulative', 'delta'])
+      .default('cumulative')
+      .describe("a chunk's actions as displacements from its start, or step by step"),
+    shift_pixels: count.default(2).describe('augmentation: random shift of every picture by up to this many pixels'),
+    num_workers: count.default(1).describe('threads that decode pictures beside the trainer'),
+    cache_mb: positive.default(1024).describe('memory for decoded pictures; larger data sets are streamed through it'),
   })
   .describe('training data');
 

@@ -8,7 +8,8 @@
  *
  * Knows nothing about what the model is, what a batch holds or how the loss is made: `computeLoss` does.
  */
-import { autocast, type nn, noGrad, optim, scope, type Tensor, torch } from '../torch/index.js';
+import { autocast, noGrad, scope, type Tensor, torch } from '../torch/index.js';
+import { clip_grad_norm_ } from '../torch/optim.js';
 import { saveCheckpoint, type TrainingState } from './checkpoint.js';
 import { lastGoodCheckpoint } from './checkpoint-files.js';
 import type { TrainConfig } from './config.js';
@@ -77,6 +78,7 @@ export async function* trainLoop<B>(options: TrainLoopOptions<B>): AsyncGenerato
     ? new MetricsLog(runDir, state.step, { tensorboard: config.tensorboard, lastGood })
     : null;
 
+  processes.attach(trained);
   yield startEvent(options, trained);
   const group = new StepGroup(config);
   const elapsedBefore = state.elapsedSeconds;
@@ -102,6 +104,7 @@ export async function* trainLoop<B>(options: TrainLoopOptions<B>): AsyncGenerato
         const batch = await batches.next();
         waited += now() - waitStarted;
         torch.manual_seed(passSeed(config.seed, step, micro, processes.rank));
+        processes.accumulating(micro + 1 < config.grad_accumulation);
         losses.push(
           scope(() => {
             const { loss, metrics } = withPrecision(config, () => options.computeLoss(batch));
@@ -110,11 +113,11 @@ export async function* trainLoop<B>(options: TrainLoopOptions<B>): AsyncGenerato
           }),
         );
       }
+      processes.finishGradients();
       const { loss = Number.NaN, ...parts } = processes.average(meanOf(losses));
       if (!Number.isFinite(loss)) throw new NonFiniteLossError(step + 1, 'loss', String(loss), lastGood());
-      processes.averageGradients(trained);
       const maxNorm = config.optimizer.grad_clip_norm || Number.POSITIVE_INFINITY;
-      const gradNorm = scope(() => optim.clip_grad_norm_(trained, maxNorm).item());
+      const gradNorm = scope(() => clip_grad_norm_(trained, maxNorm).item());
       if (!Number.isFinite(gradNorm)) {
         throw new NonFiniteLossError(step + 1, 'gradient norm', String(gradNorm), lastGood());
       }
@@ -200,22 +203,20 @@ async function validate<B>(
   const started = now();
   const results: Record<string, number>[] = [];
   state.model.eval();
-  state.ema?.swap();
   try {
     for await (const batch of batches()) {
       if (results.length === config.eval_batches) break;
       torch.manual_seed(passSeed(config.seed, results.length, 0, processes.rank)); // the same noise at every validation
-      results.push(
+      const compute = (): Record<string, number> =>
         scope(() =>
           noGrad(() => {
             const { loss, metrics } = withPrecision(config, () => options.computeLoss(batch));
             return scalars({ loss, ...metrics });
           }),
-        ),
-      );
+        );
+      results.push(state.ema === null ? compute() : state.ema.swapped(compute));
     }
   } finally {
-    state.ema?.swap();
     state.model.train();
   }
   const { loss = Number.NaN, ...parts } = processes.average(meanOf(results));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseTrainConfig } from './config.js';
 import { OutputExistsError } from './errors.js';
-import { createRunDirectory, defaultRunDirectory } from './run-directory.js';
+import { createRunDirectory, defaultRunDirectory, runDirectoryOf } from './run-directory.js';
 
 let parent: string;
 beforeEach(() => {
@@ -20,11 +20,13 @@ test('the default directory has date, time and job', () => {
 
 test('an existing run is refused, and --overwrite removes only the files of a run', () => {
   const config = parseTrainConfig({ output_dir: join(parent, 'run') });
-  const directory = createRunDirectory(config, false);
+  const directory = runDirectoryOf(config);
+  expect(directory).toBe(join(parent, 'run'));
+  createRunDirectory(config, directory, false);
   mkdirSync(join(directory, 'checkpoints/000010'), { recursive: true });
   writeFileSync(join(directory, 'notes.txt'), 'mine');
-  expect(() => createRunDirectory(config, false)).toThrow(OutputExistsError);
+  expect(() => createRunDirectory(config, directory, false)).toThrow(OutputExistsError);
   expect(existsSync(join(directory, 'checkpoints/000010'))).toBe(true);
-  createRunDirectory(config, true);
+  createRunDirectory(config, directory, true);
   expect(readdirSync(directory).sort()).toEqual(['notes.txt', 'train_config.json']);
 });

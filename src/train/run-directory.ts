@@ -33,14 +33,17 @@ export function holdsRun(directory: string): boolean {
   return existsSync(directory) && readdirSync(directory).some(isRunFile);
 }
 
+/** The absolute run directory of a new run. */
+export function runDirectoryOf(config: TrainConfig): string {
+  return resolve(config.output_dir ?? defaultRunDirectory(config.job_name));
+}
+
 /**
- * Creates the run's directory and writes its train_config.json.
+ * Creates a run's directory and writes its train_config.json.
  * @param overwrite remove the files of a run that is there; other files in the directory are never touched
- * @returns the absolute directory
  * @throws OutputExistsError if a run is there and `overwrite` is false
  */
-export function createRunDirectory(config: TrainConfig, overwrite: boolean): string {
-  const directory = resolve(config.output_dir ?? defaultRunDirectory(config.job_name));
+export function createRunDirectory(config: TrainConfig, directory: string, overwrite: boolean): void {
   if (holdsRun(directory)) {
     if (!overwrite) throw new OutputExistsError(directory);
     for (const name of readdirSync(directory).filter(isRunFile)) {
@@ -48,7 +51,6 @@ export function createRunDirectory(config: TrainConfig, overwrite: boolean): str
     }
   }
   writeRunConfig(directory, config);
-  return directory;
 }
 
 /** Writes train_config.json atomically. @throws OutputWriteError */

@@ -1,0 +1,55 @@
+/** A data set and a configuration so small that a training step takes milliseconds, for tests of training. */
+import { LeRobotWriter } from '../data/lerobot-writer.js';
+import { syntheticEpisode, syntheticFeatures } from '../data/synthetic-episode.js';
+import type { TrainConfigInput } from './config.js';
+
+const imageSize = 16;
+
+/** Writes a LeRobot data set of made-up episodes into `folder`. */
+export async function writeTinyDataset(folder: string, { numEpisodes = 6, firstEpisode = 0 } = {}): Promise<void> {
+  const writer = await LeRobotWriter.create(folder, {
+    fps: 5,
+    robotType: 'widowx',
+    features: syntheticFeatures({ imageSize, cameras: ['third'] }),
+  });
+  for (let i = 0; i < numEpisodes; i++) {
+    const episode = syntheticEpisode(firstEpisode + i, { imageSize, cameras: ['third'] });
+    await writer.addEpisode({ ...episode, index: i });
+  }
+  await writer.finish();
+}
+
+/** Configuration of a model of some thousand parameters on such a data set. */
+export function tinyConfig(root: string, outputDir: string, steps: number): TrainConfigInput {
+  return {
+    job_name: 'tiny',
+    output_dir: outputDir,
+    steps,
+    threads: 1,
+    batch_size: 4,
+    log_every: 1,
+    save_every: 5,
+    dataset: { root, shift_pixels: 1, cache_mb: 16 },
+    tokenizer: { vocab_size: 320 },
+    policy: {
+      chunk_size: 2,
+      num_latent_queries: 2,
+      num_execute: 1,
+      vision: { image_size: imageSize, patch_size: 8, hidden_size: 8, intermediate_size: 16, num_attention_heads: 2 },
+      language: {
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+      },
+      action: {
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_flow_samples: 2,
+      },
+    },
+  };
+}
