@@ -32,6 +32,8 @@ export interface ExpertStep {
 
 /** At most this many deliberate misses in an episode. */
 const MAX_MISSES = 2;
+/** A missing approach that takes longer ends with closing the jaws. */
+const MAX_MISS_STEPS = 15;
 
 /** The clean action of a decision: at most one expert step towards it, as deltas of the tool pose. */
 function decisionAction(env: Env, decision: Decision): Float32Array {
@@ -53,6 +55,7 @@ export class Expert {
   #attempts = 0;
   #wasOpen = false;
   #bias: Vec3 | null = null;
+  #missSteps = 0;
   #blindLifts = 0;
 
   /** For one episode: make a new one after each reset. Throws `SimOptionError` for probabilities outside [0, 1]. */
@@ -94,11 +97,13 @@ export class Expert {
     }
     if (!this.#bias) return null;
     const biased = task.decide(world, goal, this.#bias);
-    if (biased.phase === 'grasp') {
-      this.#bias = null;
-      this.#blindLifts = this.#random.int(3);
-    }
-    return decisionAction(this.#env, biased);
+    // A finger that lands on the object ends the approach as well: the jaws close where they are.
+    const arrived = biased.phase === 'grasp' || world.touchesRobot(goal.subject) || ++this.#missSteps > MAX_MISS_STEPS;
+    if (!arrived) return decisionAction(this.#env, biased);
+    this.#bias = null;
+    this.#missSteps = 0;
+    this.#blindLifts = this.#random.int(3);
+    return new Float32Array(7);
   }
 
   #disturb(clean: Float32Array): Float32Array {

@@ -24,3 +24,5 @@ export { type CameraSpec, type RobotName, type RobotSpec, ROBOTS } from './robot
 export { TASK_IDS, type Task, type TaskId, taskOf } from './tasks/index.js';
 export { EXPERT_STEP, type Goal, type Phase, type TaskKind } from './tasks/task.js';
 export { type Factor, type Variant, VARIANTS } from './variation.js';
+export { type EnvInfo, EnvPool, type EnvPoolOptions } from './env-pool.js';
+export { type ExpertRow, expertTable, type ExpertTableOptions } from './expert-table.js';

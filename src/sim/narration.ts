@@ -88,13 +88,13 @@ function subtaskOf(phase: Phase, kind: TaskKind, w: Words, env: Env): readonly (
       ];
     case 'descend':
       return [
-        [`lower the gripper onto ${w.it}`, `the gripper is about above ${w.it} and still too high to close`],
-        [`go down to ${w.it}`, `${w.it} lies below the open jaws`],
+        [`lower the gripper onto ${w.it}`, `the gripper is nearly above ${w.it} and still too high to close`],
+        [`go down to ${w.it}`, `${w.it} is close and lies lower than the open jaws`],
       ];
     case 'reach':
       return [
-        [`bring the jaws around ${w.it}`, `the gripper is level with ${w.it}, which is still ahead`],
-        [`move forward to ${w.it}`, `${w.it} is straight ahead of the open jaws`],
+        [`bring the jaws around ${w.it}`, `the gripper is nearly level with ${w.it}, which is still ahead`],
+        [`move forward to ${w.it}`, `${w.it} is ahead of the open jaws`],
       ];
     case 'grasp':
       return [
@@ -118,8 +118,8 @@ function subtaskOf(phase: Phase, kind: TaskKind, w: Words, env: Env): readonly (
       ];
     case 'lower':
       return [
-        [`put ${w.it} down ${w.there}`, `${w.it} is held where it belongs but too high`],
-        [`lower ${w.it}`, `${w.it} has arrived ${kind === 'move-near' ? 'beside' : 'above'} ${w.place} and is still in the air`],
+        [`put ${w.it} down ${w.there}`, `${w.it} is held close to where it belongs and still too high`],
+        [`lower ${w.it}`, `${w.it} has nearly arrived and is still in the air`],
       ];
     case 'release':
       return [
