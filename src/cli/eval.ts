@@ -6,6 +6,7 @@ import { UsageError } from './errors.js';
 import { runEvaluation } from './evaluation.js';
 import { list, oneOf, wholeNumber } from './options.js';
 import { findPolicy, findTasks, findVariants } from './policies.js';
+import { withStopSignal } from './stop-signal.js';
 import { formatSuccessTable } from './success-lines.js';
 
 const EXAMPLES = `Examples:
@@ -60,7 +61,10 @@ async function runEval(flags: EvalFlags): Promise<void> {
   const policy = await findPolicy(flags.policy, flags.device);
   const options = { cells, trials: flags.episodes, split: flags.split, policy, log };
   const next = flags.output === undefined ? 'stopping' : 'stopping; next: the same command with --resume';
-  await runEvaluation(options, flags.policy, next);
+  await withStopSignal(
+    (signal) => runEvaluation({ ...options, signal }, flags.policy),
+    () => process.stderr.write(`${next}\n`),
+  );
   const success = successTableOf(options);
   const stepLimits = Object.fromEntries(log.records.map(({ task, maxSteps }) => [task, maxSteps]));
   const { policy: who, split, episodes: trials } = flags;

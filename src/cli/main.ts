@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { registerData } from './data.js';
+import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeOf } from './errors.js';
 import { registerEval } from './eval.js';
@@ -24,6 +25,7 @@ const EXAMPLES = `Examples:
 
 const VERBS = [
   registerDoctor,
+  registerDemo,
   registerData,
   registerTrain,
   registerRollout,

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { runEvaluation } from './evaluation.js';
 import { list, oneOf, wholeNumber } from './options.js';
 import { findTasks, findVariants } from './policies.js';
+import { withStopSignal } from './stop-signal.js';
 import { formatSuccessTable } from './success-lines.js';
 import { formatTable } from './terminal.js';
 
@@ -71,7 +72,10 @@ async function expertTable(flags: TableFlags): Promise<void> {
     policy: { kind: 'expert' },
     log: new EpisodeLog(),
   } as const;
-  await runEvaluation(options, 'expert');
+  await withStopSignal(
+    (signal) => runEvaluation({ ...options, signal }, 'expert'),
+    () => process.stderr.write('stopping\n'),
+  );
   const table = successTableOf(options);
   process.stdout.write(`${flags.json ? JSON.stringify(table, null, 2) : formatSuccessTable(table)}\n`);
 }

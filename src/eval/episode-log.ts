@@ -6,12 +6,13 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Split, TaskId, Variant } from '../sim/index.js';
 
 /** One episode that was run to its end. */
 export interface EpisodeRecord {
-  task: string;
-  variant: string;
-  split: 'train' | 'validation' | 'test';
+  task: TaskId;
+  variant: Variant;
+  split: Split;
   /** Number of the episode within its split; the scene's seed follows from it. */
   index: number;
   /** Scene seed. */

@@ -14,16 +14,17 @@ test('a stage goes from new over begun to finished, and another process sees it'
   const path = join(folder, 'deeper', 'stages.json');
   const first = new StageRecords(path);
   expect(first.state('train', 'a')).toBe('new');
-  first.begin('train', 'a');
+  first.begin('train', 'a', 'c0');
   first.addSeconds('train', 2);
   const second = new StageRecords(path);
   expect(second.state('train', 'a')).toBe('begun');
-  second.begin('train', 'a');
+  second.begin('train', 'a', 'c1');
   second.addSeconds('train', 3);
   second.finish('train', '100 steps', new Date(0));
   expect(new StageRecords(path).state('train', 'a')).toBe('finished');
   expect(new StageRecords(path).get('train')).toEqual({
     hash: 'a',
+    commit: 'c0',
     seconds: 5,
     finished: '1970-01-01T00:00:00.000Z',
     summary: '100 steps',
@@ -33,12 +34,12 @@ test('a stage goes from new over begun to finished, and another process sees it'
 
 test('other settings start a stage anew', () => {
   const records = new StageRecords(join(folder, 'stages.json'));
-  records.begin('train', 'a');
+  records.begin('train', 'a', 'c0');
   records.addSeconds('train', 9);
   records.finish('train', 'done');
   expect(records.state('train', 'b')).toBe('changed');
-  records.begin('train', 'b');
-  expect(records.get('train')).toEqual({ hash: 'b', seconds: 0 });
+  records.begin('train', 'b', 'c1');
+  expect(records.get('train')).toEqual({ hash: 'b', commit: 'c1', seconds: 0 });
 });
 
 test('a file that is no JSON counts as absent; a stage has to be begun first', () => {

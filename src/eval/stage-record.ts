@@ -12,6 +12,8 @@ import { dirname } from 'node:path';
 /** A stage that was begun: half done until `finished`. */
 export interface StageRecord {
   hash: string;
+  /** The code's commit when it was begun. */
+  commit: string;
   /** Seconds of work so far, over all interruptions. */
   seconds: number;
   /** ISO time, once it is done. */
@@ -55,10 +57,10 @@ export class StageRecords {
     return record.finished === undefined ? 'begun' : 'finished';
   }
 
-  /** Notes that a stage runs with these settings; keeps the time it has already taken with the same ones. */
-  begin(name: string, hash: string): void {
+  /** Notes that a stage runs with these settings; keeps time and commit of what was begun with the same ones. */
+  begin(name: string, hash: string, commit: string): void {
     if (this.state(name, hash) === 'begun') return;
-    this.#write({ ...this.#records, [name]: { hash, seconds: 0 } });
+    this.#write({ ...this.#records, [name]: { hash, commit, seconds: 0 } });
   }
 
   /** Adds time to a stage that was begun. */
