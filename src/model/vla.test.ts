@@ -1,0 +1,251 @@
+import { describe, expect, it } from 'vitest';
+import { noGrad, optim, scope, type Tensor, torch } from '../torch/index.js';
+import { VlaPolicy, type VlaPolicyOptions } from './policy.js';
+import { SPECIAL_TOKENS } from './tokenizer.js';
+import { Vla } from './vla.js';
+import { PromptBuilder, type PromptTokenizer, type VlaSamples } from './vla-batch.js';
+import { numPrefixTokens, parseVlaConfig, type VlaConfig } from './vla-config.js';
+
+/** One id a word; the last ids are latent queries. */
+class WordTokenizer implements PromptTokenizer {
+  readonly words = ['pick', 'the', 'red', 'can', 'up', 'carrot'];
+  encode(text: string): number[] {
+    return [...text.matchAll(/<[^>]+>|\w+/g)].map(([token]) => this.idOf(token));
+  }
+  idOf(token: string): number {
+    if (token === SPECIAL_TOKENS.imageContext) return 0;
+    if (token === SPECIAL_TOKENS.messageEnd) return 1;
+    const latent = /^<new_token_(\d+)>$/.exec(token);
+    if (latent) return 2 + Number(latent[1]);
+    const word = this.words.indexOf(token);
+    if (word < 0) throw new Error(`unknown token ${token}`);
+    return 10 + word;
+  }
+}
+
+const tokenizer = new WordTokenizer();
+
+function tinyConfig(overrides: Record<string, unknown> = {}): VlaConfig {
+  const policy = {
+    chunk_size: 3,
+    num_latent_queries: 2,
+    num_execute: 2,
+    vision: { image_size: 16, patch_size: 4, hidden_size: 16, intermediate_size: 32, num_attention_heads: 2 },
+    language: {
+      hidden_size: 16,
+      intermediate_size: 32,
+      num_hidden_layers: 2,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+    },
+    action: {
+      hidden_size: 16,
+      intermediate_size: 32,
+      num_hidden_layers: 2,
+      num_attention_heads: 2,
+      num_sampling_steps: 3,
+    },
+    ...overrides,
+  };
+  return parseVlaConfig(policy, { cameras: ['third', 'wrist'], vocab_size: 320 });
+}
+
+function samples(instruction: string[], withActions = true): VlaSamples {
+  const B = instruction.length;
+  const bytes = (salt: number) => Uint8Array.from({ length: B * 16 * 16 * 3 }, (_, i) => (i * 31 + salt * 97) % 256);
+  return {
+    images: { third: bytes(1), wrist: bytes(2) },
+    state: Float32Array.from({ length: B * 7 }, (_, i) => Math.sin(i)),
+    instruction,
+    ...(withActions && {
+      actions: Float32Array.from({ length: B * 3 * 7 }, (_, i) => Math.cos(i)),
+      actionMask: Uint8Array.from({ length: B * 3 }, (_, i) => (i === B * 3 - 1 ? 0 : 1)),
+    }),
+  };
+}
+
+const integers = (tensor: Tensor | undefined): number[] => Array.from(tensor?.data<BigInt64Array>() ?? [], Number);
+
+const texts = ['pick the red can', 'pick the red carrot up'];
+
+describe('PromptBuilder', () => {
+  it('puts images first, latent queries behind the text, padding last', () => {
+    const config = tinyConfig();
+    scope(() => {
+      const batch = new PromptBuilder(config, tokenizer).build(samples(texts));
+      const images = Array.from({ length: numPrefixTokens(config) }, () => 0);
+      expect(images.length).toBe(8);
+      expect((batch.input_ids.tolist() as number[][]).map((row) => row.map(Number))).toEqual([
+        [...images, 10, 11, 12, 13, 1, 2, 3, 0],
+        [...images, 10, 11, 12, 15, 14, 1, 2, 3],
+      ]);
+      expect(batch.image_start).toBe(0);
+      expect(integers(batch.latent_index)).toEqual([13, 14, 16 + 14, 16 + 15]);
+      expect(batch.images.shape).toEqual([2, 2, 16, 16, 3]);
+    });
+  });
+
+  it('labels every existing action token at the position before it', () => {
+    scope(() => {
+      const batch = new PromptBuilder(tinyConfig({ action_head: 'discrete' }), tokenizer).build(samples(texts));
+      const index = integers(batch.label_index);
+      const labels = integers(batch.labels);
+      const ids = integers(batch.input_ids.flatten());
+      // 2 rows of 3 x 7 tokens; the last step of the last row is padding.
+      expect(index.length).toBe(2 * 21 - 7);
+      expect(index.map((i) => ids[i + 1])).toEqual(labels);
+      expect(Math.min(...labels)).toBeGreaterThanOrEqual(320 - 256);
+    });
+  });
+
+  it('names a camera that is missing and an image of the wrong size', () => {
+    const builder = new PromptBuilder(tinyConfig(), tokenizer);
+    const { third } = samples(texts).images;
+    expect(() => builder.build({ ...samples(texts), images: { third: third as Uint8Array } })).toThrow(/wrist/);
+    expect(() =>
+      builder.build({ ...samples(texts), images: { third: new Uint8Array(12), wrist: new Uint8Array(12) } }),
+    ).toThrow(/third: 6 bytes an image, but the model takes 16 x 16/);
+  });
+});
+
+describe.each([
+  ['flow', {}],
+  ['flow', { state_token: 'language' }],
+  ['discrete', { state_token: 'language' }],
+])('Vla with a %s head %o', (action_head, overrides) => {
+  const config = tinyConfig({ action_head, ...overrides });
+
+  it('overfits one batch', () => {
+    torch.manual_seed(0);
+    const model = new Vla(config);
+    const builder = new PromptBuilder(config, tokenizer);
+    const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-3, weight_decay: 0 });
+    const losses: number[] = [];
+    for (let step = 0; step < 120; step++) {
+      scope(() => {
+        const { loss } = model.compute_loss(builder.build(samples(texts)));
+        loss.backward();
+        optimizer.step();
+        optimizer.zero_grad();
+        losses.push(Number(loss.item()));
+      });
+    }
+    const mean = (part: number[]): number => part.reduce((a, b) => a + b, 0) / part.length;
+    expect(mean(losses.slice(-20))).toBeLessThan(0.6 * mean(losses.slice(0, 10)));
+    // Every parameter takes part: nothing is dead weight.
+    scope(() => {
+      model.compute_loss(builder.build(samples(texts))).loss.backward();
+      const untouched = [...model.named_parameters()].filter(([, p]) => p.grad === null).map(([name]) => name);
+      expect(untouched).toEqual([]);
+    });
+  });
+
+  it('predicts the same row alone and padded in a batch', () => {
+    torch.manual_seed(1);
+    const model = new Vla(config);
+    const builder = new PromptBuilder(config, tokenizer);
+    const one = (i: number): VlaSamples => {
+      const all = samples(texts, false);
+      const slice = (bytes: Uint8Array): Uint8Array => bytes.slice(i * 768, (i + 1) * 768);
+      return {
+        images: { third: slice(all.images.third as Uint8Array), wrist: slice(all.images.wrist as Uint8Array) },
+        state: all.state.slice(i * 7, (i + 1) * 7),
+        instruction: [texts[i] as string],
+      };
+    };
+    scope(() => {
+      const noise = torch.randn([1, 3, 7]);
+      const alone = model.predict(builder.build(one(0)), { noise }).data<Float32Array>();
+      expect(alone.length).toBe(21);
+      expect(alone.every(Number.isFinite)).toBe(true);
+      if (action_head === 'discrete') return; // equal prompt lengths only: VlaPolicy groups them
+      const both = model.predict(builder.build(samples(texts, false)), { noise: torch.cat([noise, noise], 0) });
+      const first = both.select(0, 0).contiguous().data<Float32Array>();
+      for (const [i, value] of alone.entries()) expect(first[i]).toBeCloseTo(value, 4);
+    });
+  });
+});
+
+it('generates the action tokens that a full forward pass finds most likely', () => {
+  torch.manual_seed(3);
+  const config = tinyConfig({ action_head: 'discrete' });
+  const model = new Vla(config);
+  const builder = new PromptBuilder(config, tokenizer);
+  scope(() => {
+    const { actions: _, actionMask: __, ...prompt } = samples([texts[0] as string]);
+    const chunk = noGrad(() => model.predict(builder.build(prompt))).data<Float32Array>();
+    // Teacher forcing with the generated chunk must find every token again.
+    const batch = builder.build({ ...prompt, actions: chunk });
+    const { metrics } = noGrad(() => {
+      const inputs_embeds = model.embed(batch, model.encodeImages(batch));
+      const { logits } = model.language_model.forward({ inputs_embeds, logits: 'all' });
+      const start = builder.prompt(texts[0] as string).length - 1;
+      const rows = (logits as NonNullable<typeof logits>).select(0, 0).narrow(0, start, 21).narrow(-1, 64, 256);
+      return { metrics: rows.argmax(-1).add(64).tolist() as number[] };
+    });
+    expect(metrics.map(Number)).toEqual([...(builder.actionTokens?.encode(chunk) ?? [])]);
+  });
+});
+
+describe('VlaPolicy', () => {
+  torch.manual_seed(5);
+  const model = new Vla(tinyConfig());
+  const statistics = {
+    chunk: {
+      chunk: 3,
+      representation: 'cumulative' as const,
+      actionDim: 7,
+      q01: Float32Array.from({ length: 21 }, (_, i) => (i % 7 === 6 ? 0 : -0.05)),
+      q99: Float32Array.from({ length: 21 }, (_, i) => (i % 7 === 6 ? 1 : 0.05)),
+    },
+    normaliseState: (state: ArrayLike<number>) => Float32Array.from(state),
+  };
+  const policy = (options: VlaPolicyOptions = {}) => new VlaPolicy(model, tokenizer, statistics, options);
+  const observation = (salt: number, instruction = texts[0] as string) => ({
+    images: {
+      third: Uint8Array.from({ length: 768 }, (_, i) => (i * 7 + salt * 13) % 256),
+      wrist: Uint8Array.from({ length: 768 }, (_, i) => (i * 5 + salt) % 256),
+    },
+    state: Float32Array.from({ length: 7 }, (_, i) => i / 10),
+    instruction,
+  });
+  const run = (p: VlaPolicy, session: number, salts: number[]) =>
+    salts.map((salt) => p.act([{ session, observation: observation(salt) }])[0] as Float32Array);
+
+  it('carries out num_execute actions of a chunk, then predicts anew', () => {
+    // The second action comes from the first chunk whatever is seen then; the third from a new one.
+    const [a, b] = [run(policy(), 1, [1, 2, 3]), run(policy(), 1, [1, 9, 3])];
+    expect(a[1]).toEqual(b[1]);
+    expect(run(policy(), 1, [1, 2, 4])[2]).not.toEqual(a[2]);
+    expect([0, 1]).toContain(a[0]?.[6]);
+  });
+
+  it('does not depend on the other sessions, and forgets at reset', () => {
+    const alone = run(policy(), 4, [1, 2, 3]);
+    const shared = policy();
+    for (const [i, salt] of [1, 2, 3].entries()) {
+      const actions = shared.act([
+        { session: 3, observation: observation(50 + i, texts[1]) },
+        { session: 4, observation: observation(salt) },
+      ]);
+      for (let d = 0; d < 7; d++) expect(actions[1]?.[d]).toBeCloseTo(alone[i]?.[d] as number, 5);
+    }
+    shared.reset(4);
+    expect(run(shared, 4, [1])[0]).toEqual(alone[0]);
+  });
+
+  it('averages overlapping predictions when ensembling', () => {
+    const singly = run(policy({ numExecute: 1 }), 1, [1, 2]);
+    const ensembled = run(policy({ temporalEnsembling: { rate: 0 } }), 1, [1, 2]);
+    const chunked = run(policy({ numExecute: 2 }), 1, [1, 2]);
+    expect(ensembled[0]).toEqual(singly[0]);
+    for (let d = 0; d < 6; d++) {
+      const expected = ((singly[1]?.[d] as number) + (chunked[1]?.[d] as number)) / 2;
+      expect(ensembled[1]?.[d]).toBeCloseTo(expected, 6);
+    }
+  });
+
+  it('refuses to execute more than a chunk', () => {
+    expect(() => policy({ numExecute: 4 })).toThrow(/numExecute is 4; a chunk of this model has 3/);
+  });
+});
