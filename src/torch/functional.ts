@@ -75,6 +75,10 @@ export function layer_norm(
   bias: Tensor | null = null,
   eps = 1e-5,
 ): Tensor {
+  const isLast = normalized_shape.length === 1;
+  if (isLast && weight !== null && bias !== null && isFusable(x)) {
+    return torch.call('dualvla::layer_norm', x, weight, bias, eps) as Tensor;
+  }
   return torch.layer_norm(x, normalized_shape, weight, bias, eps);
 }
 

@@ -93,7 +93,7 @@ export class LayerNorm extends Module {
 
   /** [..., dim] -> [..., dim] */
   forward(x: Tensor): Tensor {
-    return torch.layer_norm(x, [this.dim], this.weight, this.bias, this.eps);
+    return F.layer_norm(x, [this.dim], this.weight, this.bias, this.eps);
   }
 }
 
