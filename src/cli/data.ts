@@ -6,7 +6,7 @@ import type { LeRobotDataset } from '../data/index.js';
 import type { DemonstrationsRecipe } from '../recipes/index.js';
 import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
 import { CommandError, UsageError } from './errors.js';
-import { list, wholeNumber } from './options.js';
+import { list, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
 import { formatTable, Progress } from './terminal.js';
 
@@ -26,7 +26,7 @@ const READ_EXAMPLES = `Examples:
 
 interface GenerateFlags {
   recipe: string;
-  output: string;
+  output?: string;
   tasks?: string[];
   episodes?: number;
   imageSize?: number;
@@ -42,7 +42,7 @@ export function registerData(program: Command): void {
   data
     .command('generate')
     .description("record the scripted expert's successes as a LeRobot v3.0 data set")
-    .requiredOption('--output <dir>', 'where the data set goes')
+    .option('--output <dir>', 'where the data set goes')
     .option('--recipe <name>', 'the demonstrations of this recipe', 'demo')
     .option('--tasks <a,b>', "other tasks than the recipe's", list)
     .option('--episodes <n>', 'other number of episodes a task', wholeNumber(1))
@@ -79,7 +79,10 @@ async function generate(flags: GenerateFlags): Promise<void> {
     ...(flags.episodes === undefined ? {} : { episodes_per_task: flags.episodes }),
     ...(flags.imageSize === undefined ? {} : { image_size: flags.imageSize }),
   };
-  const options = { ...demonstrationOptions(recipe, flags.output, flags.seed), workers: flags.workers };
+  const options = {
+    ...demonstrationOptions(recipe, required(flags.output, '--output <dir>'), flags.seed),
+    workers: flags.workers,
+  };
   const summaries = await withStopSignal(
     (signal) =>
       runDemonstrations({

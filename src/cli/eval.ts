@@ -1,10 +1,11 @@
 /** `dualvla eval`: success table of a policy over tasks and variants, resumable, with a result file. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { EpisodeLog } from '../eval/episode-log.js';
 import { UsageError } from './errors.js';
 import { runEvaluation } from './evaluation.js';
-import { list, oneOf, wholeNumber } from './options.js';
+import { list, oneOf, required, wholeNumber } from './options.js';
 import { findPolicy, findTasks, findVariants } from './policies.js';
 import { withStopSignal } from './stop-signal.js';
 import { formatSuccessTable } from './success-lines.js';
@@ -19,7 +20,7 @@ Scenes 0 to N-1 of the split, the same for every policy. With --output finished 
 `;
 
 interface EvalFlags {
-  policy: string;
+  policy?: string;
   tasks: string[];
   variants: string[];
   episodes: number;
@@ -35,7 +36,7 @@ export function registerEval(program: Command): void {
   program
     .command('eval')
     .description('success table of a policy over tasks and variants')
-    .requiredOption('--policy <who>', 'expert, random, or a checkpoint (a run, a checkpoint or its pretrained_model)')
+    .option('--policy <who>', 'expert, random, or a checkpoint (a run, a checkpoint or its pretrained_model)')
     .option('--tasks <a,b>', "which; all for every one ('dualvla sim tasks')", list, ['all'])
     .option('--variants <a,b>', 'vm, va, va:lighting ...', list, ['vm'])
     .option('--episodes <n>', 'episodes a task and variant', wholeNumber(1), 100)
@@ -56,38 +57,60 @@ export function registerEval(program: Command): void {
 
 async function runEval(flags: EvalFlags): Promise<void> {
   const { cellsOfAll, successTableOf } = await import('../eval/evaluate.js');
+  const who = required(flags.policy, '--policy <who>');
   const cells = cellsOfAll(await findTasks(flags.tasks), await findVariants(flags.variants));
-  const log = await openLog(flags);
-  const policy = await findPolicy(flags.policy, flags.device);
+  const log = await openLog(flags, who);
+  const policy = await findPolicy(who, flags.device);
   const options = { cells, trials: flags.episodes, split: flags.split, policy, log };
   const next = flags.output === undefined ? 'stopping' : 'stopping; next: the same command with --resume';
   await withStopSignal(
-    (signal) => runEvaluation({ ...options, signal }, flags.policy),
+    (signal) => runEvaluation({ ...options, signal }, who),
     () => process.stderr.write(`${next}\n`),
   );
   const success = successTableOf(options);
   const stepLimits = Object.fromEntries(log.records.map(({ task, maxSteps }) => [task, maxSteps]));
-  const { policy: who, split, episodes: trials } = flags;
+  const { split, episodes: trials } = flags;
   const result = { policy: who, split, trials, stepLimits, success };
   if (flags.output !== undefined) {
-    mkdirSync(flags.output, { recursive: true });
     writeFileSync(join(flags.output, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
   }
   process.stdout.write(`${flags.json ? JSON.stringify(result, null, 2) : formatSuccessTable(success)}\n`);
 }
 
-/** The episodes of an earlier run of this evaluation: continued, replaced or refused. */
-async function openLog({ output, resume, overwrite }: EvalFlags): Promise<import('../eval/episode-log.js').EpisodeLog> {
+/**
+ * The episodes of an earlier run of this evaluation: continued, replaced or refused. settings.json says whose they are, so
+ * that episodes of two policies never mix.
+ */
+async function openLog({ output, resume, overwrite, split }: EvalFlags, policy: string): Promise<EpisodeLog> {
   const { EpisodeLog } = await import('../eval/episode-log.js');
   if (output === undefined) {
     if (resume || overwrite) throw new UsageError('--resume and --overwrite need --output');
     return new EpisodeLog();
   }
   const path = join(output, 'episodes.jsonl');
-  if (existsSync(path) && !resume && !overwrite) {
+  const settingsPath = join(output, 'settings.json');
+  const settings = JSON.stringify({ policy: await policyIdentity(policy), split }, null, 2);
+  const there = existsSync(path) || existsSync(settingsPath);
+  if (there && !resume && !overwrite) {
     throw new UsageError(`${output} holds an evaluation; continue it with --resume or replace it with --overwrite`);
+  }
+  if (there && resume && (!existsSync(settingsPath) || readFileSync(settingsPath, 'utf8') !== settings)) {
+    throw new UsageError(
+      `${output} holds the evaluation of another policy or split; give another --output or --overwrite`,
+    );
   }
   const log = new EpisodeLog(path);
   if (overwrite) log.clear();
+  mkdirSync(output, { recursive: true });
+  writeFileSync(settingsPath, settings);
   return log;
+}
+
+/** What tells one policy from another: a script's name, or a checkpoint's place and the state of its weights. */
+async function policyIdentity(name: string): Promise<unknown> {
+  if (name === 'expert' || name === 'random' || !existsSync(name)) return name;
+  const { findPretrained, WEIGHTS_FILE } = await import('../train/pretrained.js');
+  const weights = realpathSync(join(findPretrained(name), WEIGHTS_FILE));
+  const { size, mtimeMs } = statSync(weights);
+  return { weights, size, mtimeMs };
 }

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CommandError, UsageError } from './errors.js';
+import { required, wholeNumber } from './options.js';
 
 const EXAMPLES = `Examples:
   dualvla launch --nproc 2 -- train --recipe demo            two processes on this machine
@@ -12,7 +13,7 @@ Elsewhere torchrun, SLURM or Kubernetes set RANK, WORLD_SIZE, LOCAL_RANK, MASTER
 `;
 
 interface LaunchFlags {
-  nproc: number;
+  nproc?: number;
   nnodes: number;
   nodeRank: number;
   masterAddr?: string;
@@ -24,17 +25,17 @@ export function registerLaunch(program: Command): void {
     .command('launch')
     .description('start the processes of a data-parallel run on this machine')
     .argument('<verb...>', 'the verb to run and its options, after --')
-    .requiredOption('--nproc <n>', 'processes on this machine', whole)
-    .option('--nnodes <n>', 'machines of the run', whole, 1)
-    .option('--node-rank <n>', 'which of them this is, from 0', whole, 0)
+    .option('--nproc <n>', 'processes on this machine', wholeNumber(1))
+    .option('--nnodes <n>', 'machines of the run', wholeNumber(1), 1)
+    .option('--node-rank <n>', 'which of them this is, from 0', wholeNumber(), 0)
     .option('--master-addr <host>', 'address of machine 0 (needed with more than one)')
-    .option('--master-port <port>', 'free port on machine 0 (needed with more than one)', whole)
+    .option('--master-port <port>', 'free port on machine 0 (needed with more than one)', wholeNumber(1))
     .addHelpText('before', EXAMPLES)
     .action(async (verb: string[], flags: LaunchFlags) => {
       const { LaunchError, launch } = await import('../torch/launch.js');
       const bin = fileURLToPath(new URL('../../bin/dualvla.js', import.meta.url));
       const started = await launch({
-        nproc: flags.nproc,
+        nproc: required(flags.nproc, '--nproc <n>'),
         nnodes: flags.nnodes,
         nodeRank: flags.nodeRank,
         ...(flags.masterAddr === undefined ? {} : { masterAddr: flags.masterAddr }),
@@ -55,10 +56,4 @@ export function registerLaunch(program: Command): void {
         throw exitCode === 2 ? new UsageError(problem.message) : problem;
       }
     });
-}
-
-function whole(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new UsageError(`'${text}' is no whole number`);
-  return value;
 }

@@ -28,3 +28,9 @@ export function list(text: string): string[] {
     .map((word) => word.trim())
     .filter((word) => word !== '');
 }
+
+/** The value of an option that has to be given. (Commander's own check would come before that for unknown options.) */
+export function required<T>(value: T | undefined, option: string): T {
+  if (value === undefined) throw new UsageError(`option ${option} is needed`);
+  return value;
+}

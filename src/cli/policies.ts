@@ -1,10 +1,14 @@
 /** What --policy, --task and --variant name, for the verbs that run policies. */
+import { existsSync } from 'node:fs';
 import type { RolloutPolicy } from '../eval/rollout.js';
 import type { TaskId, Variant } from '../sim/index.js';
+import { UsageError } from './errors.js';
 
 /** expert, random, or a checkpoint; only a checkpoint loads the engine. */
 export async function findPolicy(name: string, device = 'cpu'): Promise<RolloutPolicy> {
   if (name === 'expert' || name === 'random') return { kind: name };
+  if (!existsSync(name))
+    throw new UsageError(`--policy: there is no checkpoint ${name}; scripts are expert and random`);
   const { loadCheckpointPolicy } = await import('../eval/checkpoint-policy.js');
   return loadCheckpointPolicy(name, { device });
 }

@@ -4,7 +4,7 @@ import type { RolloutEpisode } from '../eval/rollout.js';
 import { wilsonInterval } from '../eval/wilson.js';
 import type { Split } from '../sim/index.js';
 import { UsageError } from './errors.js';
-import { oneOf, wholeNumber } from './options.js';
+import { oneOf, required, wholeNumber } from './options.js';
 import { findPolicy } from './policies.js';
 import { withStopSignal } from './stop-signal.js';
 import { formatInterval, formatRate, Progress } from './terminal.js';
@@ -18,8 +18,8 @@ Scenes are numbered within a split; --seed S --episodes N runs S, S+1, ... The s
 `;
 
 interface RolloutFlags {
-  task: string;
-  policy: string;
+  task?: string;
+  policy?: string;
   variant: string;
   episodes: number;
   seed: number;
@@ -34,8 +34,8 @@ export function registerRollout(program: Command): void {
   program
     .command('rollout')
     .description('run a policy on one task, count successes, film it')
-    .requiredOption('--task <robot/task>', "the task; 'dualvla sim tasks' lists them")
-    .requiredOption('--policy <who>', 'expert, random, or a checkpoint (a run, a checkpoint or its pretrained_model)')
+    .option('--task <robot/task>', "the task; 'dualvla sim tasks' lists them")
+    .option('--policy <who>', 'expert, random, or a checkpoint (a run, a checkpoint or its pretrained_model)')
     .option('--variant <name>', 'vm (fixed look), va (changed look) or one factor, va:lighting ...', 'vm')
     .option('--episodes <n>', 'how many', wholeNumber(1), 1)
     .option('--seed <s>', 'number of the first scene within the split', wholeNumber(), 0)
@@ -56,12 +56,13 @@ export function registerRollout(program: Command): void {
 async function runRollout(flags: RolloutFlags): Promise<void> {
   const { taskOf } = await import('../sim/index.js');
   const { parseVariant } = await import('../sim/variation.js');
-  const task = taskOf(flags.task).id;
+  const task = taskOf(required(flags.task, '--task <robot/task>')).id;
+  const who = required(flags.policy, '--policy <who>');
   const variant = parseVariant(flags.variant);
   if (flags.video !== undefined && flags.size % 2 === 1) throw new UsageError('--size: mp4 needs an even number');
   if (flags.video !== undefined && !flags.video.endsWith('.mp4')) throw new UsageError('--video: the file is an .mp4');
   const { rollout } = await import('../eval/rollout.js');
-  const policy = await findPolicy(flags.policy);
+  const policy = await findPolicy(who);
   const episodes = Array.from({ length: flags.episodes }, (_, i) => flags.seed + i);
   const film =
     flags.video === undefined ? {} : { film: { camera: flags.camera, size: flags.size, episodes: new Set(episodes) } };
@@ -85,7 +86,7 @@ async function runRollout(flags: RolloutFlags): Promise<void> {
     await writeFilm(flags.video, filmed, flags.size);
   }
   if (flags.json) {
-    const { split, seed, policy: who } = flags;
+    const { split, seed } = flags;
     process.stdout.write(`${JSON.stringify({ task, variant, ...count, split, seed, policy: who })}\n`);
     return;
   }
