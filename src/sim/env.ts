@@ -4,7 +4,7 @@
  */
 import { SceneSamplingError, SimOptionError, SimStateError } from './errors.js';
 import { DISTRACTORS } from './objects.js';
-import { distanceXY, fromRpy, multiply, type Pose, type Quat, type Vec3, yawQuat } from './pose.js';
+import { distanceToSegment, distanceXY, fromRpy, multiply, type Pose, type Quat, type Vec3, yawQuat } from './pose.js';
 import { Random } from './random.js';
 import { attachedCamera, type Camera, lookAt, Renderer } from './renderer.js';
 import { type CameraSpec, type RobotName, ROBOTS } from './robots.js';
@@ -71,6 +71,8 @@ export interface PrivilegedState {
 
 const MAX_DRAWS = 2000;
 const SETTLE_STEPS = 40;
+/** Half width of the way from subject to target that distractors keep clear of, metres. */
+const WAY_WIDTH = 0.07;
 /** Start pose jitter: metres and radians. */
 const START_JITTER = { position: 0.02, yaw: 0.1 } as const;
 
@@ -271,6 +273,7 @@ export class Env {
       .filter((spec) => this.world.present(spec.name))
       .map((spec) => ({ position: this.world.placedPose(spec.name).position, radius: spec.radius + 0.05 }));
     if (taken.length === 0) taken.push({ position: goal.start, radius: 0.14 });
+    const end = goal.reference ? this.world.placedPose(goal.reference).position : goal.start;
     const { x, y } = WORKSPACE[this.task.robot];
     const count = 2 + random.int(2);
     for (const spec of random.shuffle(DISTRACTORS).slice(0, count)) {
@@ -280,6 +283,7 @@ export class Env {
           quaternion: yawQuat(random.range(-1.5, 1.5)),
         };
         if (taken.some((other) => distanceXY(other.position, pose.position) < other.radius + spec.radius)) continue;
+        if (distanceToSegment(pose.position, goal.start, end) < WAY_WIDTH + spec.radius) continue;
         this.world.place(spec.name, pose);
         taken.push({ position: pose.position, radius: spec.radius + 0.02 });
         break;

@@ -99,7 +99,7 @@ const CARROT: ObjectSpec = {
   geoms: build('carrot', (b) =>
     b
       .add('carrot', 'type="capsule" fromto="-0.04 0 0 0.005 0 0" size="0.016"', { mass: 0.03 })
-      .add('carrot', 'type="capsule" fromto="0 0 -0.003 0.03 0 -0.003" size="0.013"', { mass: 0.015 })
+      .add('carrot', 'type="capsule" fromto="0 0 -0.003 0.03 0 -0.003" size="0.013"', { mass: 0.015, solid: false })
       .add('carrot', 'type="capsule" fromto="0.03 0 -0.007 0.055 0 -0.007" size="0.009"', { mass: 0.006 })
       .add('leaf', 'type="capsule" fromto="-0.055 0 0 -0.078 0.008 0.004" size="0.005"', { mass: 0.001, solid: false })
       .add('leaf', 'type="capsule" fromto="-0.055 0 0 -0.078 -0.008 0.002" size="0.005"', { mass: 0.001, solid: false }),

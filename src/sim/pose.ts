@@ -29,6 +29,13 @@ export const cross = (a: Vec3, b: Vec3): Vec3 => [
   a[0] * b[1] - a[1] * b[0],
 ];
 
+/** Distance of a point from the segment a-b, seen from above. */
+export function distanceToSegment(point: Vec3, a: Vec3, b: Vec3): number {
+  const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+  const t = Math.min(1, Math.max(0, ((point[0] - a[0]) * dx + (point[1] - a[1]) * dy) / (dx * dx + dy * dy || 1)));
+  return Math.hypot(point[0] - a[0] - t * dx, point[1] - a[1] - t * dy);
+}
+
 /** `a`, shortened to length `limit` if it is longer. */
 export function limitNorm(a: Vec3, limit: number): Vec3 {
   const length = norm(a);

@@ -122,9 +122,9 @@ export function joints(robot: RobotSpec): readonly JointSpec[] {
 
 const n = (...values: number[]): string => values.map((v) => Number(v.toFixed(6)).toString()).join(' ');
 
-/** Every robot geom collides with objects (contype 2 against their conaffinity 3), never with the robot itself. */
-const robotGeom = (look: string, serial: number, attributes: string): string =>
-  `<geom name="${look}#r${serial}" contype="2" conaffinity="0" ${attributes}/>`;
+/** Robot geoms from the forearm on collide with objects (contype 2 against their conaffinity 3), never with the robot itself; what cannot get there does not. */
+const robotGeom = (look: string, serial: number, attributes: string, reaches: boolean): string =>
+  `<geom name="${look}#r${serial}" contype="${reaches ? 2 : 0}" conaffinity="0" ${attributes}/>`;
 
 /** MJCF of an arm at the origin, as `{ body, actuators, equality }` fragments. */
 export function robotMjcf(robot: RobotSpec): { body: string; actuators: string; equality: string } {
@@ -133,7 +133,8 @@ export function robotMjcf(robot: RobotSpec): { body: string; actuators: string; 
   const { stroke, fingerLength, fingerWidth, padThickness, palm } = robot.gripper;
   const look = robot.name === 'google' ? 'google' : 'robot';
   let serial = 0;
-  const geom = (name: string, attributes: string): string => robotGeom(name, serial++, attributes);
+  let link = 0;
+  const geom = (name: string, attributes: string): string => robotGeom(name, serial++, attributes, link >= 3);
   const capsule = (look: string, from: Vec3, to: Vec3, radius: number, mass: number): string =>
     geom(look, `type="capsule" fromto="${n(...from, ...to)}" size="${n(radius)}" mass="${n(mass)}"`);
   const drum = (look: string, axis: 'y' | 'x' | 'z', at: Vec3, radius: number, half: number): string => {
@@ -156,6 +157,7 @@ export function robotMjcf(robot: RobotSpec): { body: string; actuators: string; 
 
   const open = (index: number): string => {
     const joint = chain[index] as JointSpec;
+    link = index + 1;
     return `<body name="${joint.name}" pos="${n(...joint.offset)}" gravcomp="1"><joint name="${joint.name}" axis="${n(...joint.axis)}" range="${n(...joint.range)}" armature="0.05"/>`;
   };
   const [ex, , ez] = robot.elbowOffset;

@@ -3,7 +3,7 @@
  * is Y, and they are within their radii plus 10 cm; besides, X stands on the table again and has been let go.
  */
 import { OBJECTS, type ObjectSpec } from '../objects.js';
-import { distanceXY, type Pose, type Vec3 } from '../pose.js';
+import { distanceToSegment, distanceXY, type Pose, type Vec3 } from '../pose.js';
 import type { World } from '../world.js';
 import {
   type Decision,
@@ -54,13 +54,6 @@ function beside(from: Vec3, reference: Vec3, radius: number, height: number): Ve
     reference[1] + ((from[1] - reference[1]) / away) * d,
     height + 0.005,
   ];
-}
-
-/** Distance of a point from the segment a-b on the table. */
-function distanceToSegment(point: Vec3, a: Vec3, b: Vec3): number {
-  const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
-  const t = Math.min(1, Math.max(0, ((point[0] - a[0]) * dx + (point[1] - a[1]) * dy) / (dx * dx + dy * dy || 1)));
-  return Math.hypot(point[0] - a[0] - t * dx, point[1] - a[1] - t * dy);
 }
 
 export const MOVE_NEAR: Task = {
