@@ -234,5 +234,6 @@ function sum(numbers) {
 
 function readable(seconds) {
   if (seconds < 10) return `${seconds.toFixed(1).replace(/\.0$/, '')} s`;
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+  const whole = Math.round(seconds);
+  return whole < 90 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
