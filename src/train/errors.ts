@@ -59,6 +59,19 @@ export class NothingToResumeError extends TrainError {
   }
 }
 
+/** There is no trained model at the given path. */
+export class NoPretrainedModelError extends TrainError {
+  override readonly name = 'NoPretrainedModelError';
+  override readonly details: { path: string };
+  constructor(readonly path: string) {
+    super(
+      `There is no trained model in ${path}: model.safetensors is neither in it, nor in pretrained_model/, nor in ` +
+        'checkpoints/last/pretrained_model/. Train one with: dualvla train --recipe demo.',
+    );
+    this.details = { path };
+  }
+}
+
 /** A checkpoint's files do not match its checksums, or files are missing. `lastGood` is the newest earlier one that does. */
 export class CorruptCheckpointError extends TrainError {
   override readonly name = 'CorruptCheckpointError';
@@ -158,6 +171,7 @@ const prototypes: Record<string, TrainError> = {
   ConfigError: ConfigError.prototype,
   OutputExistsError: OutputExistsError.prototype,
   NothingToResumeError: NothingToResumeError.prototype,
+  NoPretrainedModelError: NoPretrainedModelError.prototype,
   CorruptCheckpointError: CorruptCheckpointError.prototype,
   OutputWriteError: OutputWriteError.prototype,
   NonFiniteLossError: NonFiniteLossError.prototype,

@@ -11,15 +11,17 @@
  * Knows nothing about optimisers or where checkpoints lie.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { type ChunkStats, chunkStatsFromJson, chunkStatsToJson } from '../data/action-chunk.js';
+import { normaliseState } from '../data/loader.js';
 import type { StateStats } from '../data/loader-table.js';
+import { VlaPolicy, type VlaPolicyOptions } from '../model/policy.js';
 import { TextTokenizer } from '../model/tokenizer.js';
 import { Vla } from '../model/vla.js';
 import { parseVlaConfig, type VlaConfig } from '../model/vla-config.js';
 import { scope } from '../torch/index.js';
 import * as safetensors from '../torch/safetensors.js';
-import { NothingToResumeError } from './errors.js';
+import { NoPretrainedModelError } from './errors.js';
 
 export const WEIGHTS_FILE = 'model.safetensors';
 
@@ -72,16 +74,13 @@ export function statisticsFromJson(data: unknown): DatasetStatistics {
 
 /**
  * The \`pretrained_model\` directory that a path means: itself, one of a checkpoint, or the last one of a run.
- * @throws NothingToResumeError if there is none
+ * @throws NoPretrainedModelError if there is none
  */
 export function findPretrained(path: string): string {
   const candidates = [path, join(path, 'pretrained_model'), join(path, 'checkpoints', 'last', 'pretrained_model')];
   const found = candidates.find((directory) => existsSync(join(directory, WEIGHTS_FILE)));
   if (found === undefined) {
-    throw new NothingToResumeError(
-      path,
-      `there is no ${WEIGHTS_FILE} in it, in pretrained_model/ or in checkpoints/last/`,
-    );
+    throw new NoPretrainedModelError(path);
   }
   return found;
 }
@@ -99,12 +98,19 @@ export function readPretrainedParts(path: string): PretrainedParts {
 }
 
 /** Loads a trained model with its parts, ready for inference on `device`. */
-export function loadPretrained(path: string, device = 'cpu'): PretrainedParts & { model: Vla; name: string } {
+export function loadPretrained(path: string, device = 'cpu'): PretrainedParts & { model: Vla } {
   const directory = findPretrained(path);
   const parts = readPretrainedParts(directory);
   const model = new Vla(parts.config);
   scope(() => void model.load_state_dict(safetensors.load(join(directory, WEIGHTS_FILE))));
   model.to({ device });
   model.eval();
-  return { ...parts, model, name: basename(directory) };
+  return { ...parts, model };
+}
+
+/** A trained model as a policy: what rollouts, evaluations and servers run. @throws NoPretrainedModelError */
+export function loadPolicy(path: string, options: VlaPolicyOptions = {}): VlaPolicy {
+  const { model, tokenizer, statistics } = loadPretrained(path, options.device);
+  const { chunk, state } = statistics;
+  return new VlaPolicy(model, tokenizer, { chunk, normaliseState: (values) => normaliseState(values, state) }, options);
 }
