@@ -70,6 +70,27 @@ export interface Addon {
   mappedBytes(mapping: object, offset: number, length: number): ArrayBuffer;
   mappedTensor(mapping: object, offset: number, shape: readonly number[], dtype: number): number;
   unmapFile(mapping: object): void;
+  distributedBackends(): string[];
+  distributedJoin(
+    backend: string,
+    address: string,
+    port: number,
+    rank: number,
+    size: number,
+    servesStore: boolean,
+    prefix: string,
+    timeoutMs: number,
+  ): void;
+  distributedLeave(): void;
+  distributedAllReduce(handle: number, operation: string): void;
+  distributedBroadcast(handles: number[], root: number): void;
+  distributedAllGather(handle: number): number[];
+  distributedBarrier(): void;
+  averagerCreate(parameters: number[], firstBucketBytes: number, bucketBytes: number): number;
+  averagerEnable(averager: number, enabled: boolean): void;
+  averagerFinish(averager: number): number;
+  averagerBuckets(averager: number): number;
+  averagerDispose(averager: number): void;
 }
 
 /** The loaded addon; use `loadAddon()` where it may not be loaded yet. */

@@ -12,6 +12,7 @@ export {
 export type { TensorData, TensorOptions } from './creation.js';
 export { type CudaMemory, cuda } from './cuda.js';
 export type { Device } from './device.js';
+export * as distributed from './distributed.js';
 export type { DType, TypedArray } from './dtype.js';
 export { ArgumentError, DisposedTensorError, EngineMissingError, ScopeError, TorchError } from './errors.js';
 export * as F from './functional.js';
