@@ -78,7 +78,7 @@ export async function* trainLoop<B>(options: TrainLoopOptions<B>): AsyncGenerato
     ? new MetricsLog(runDir, state.step, { tensorboard: config.tensorboard, lastGood })
     : null;
 
-  processes.attach(trained);
+  processes.attach(model);
   yield startEvent(options, trained);
   const group = new StepGroup(config);
   const elapsedBefore = state.elapsedSeconds;
@@ -104,11 +104,11 @@ export async function* trainLoop<B>(options: TrainLoopOptions<B>): AsyncGenerato
         const batch = await batches.next();
         waited += now() - waitStarted;
         torch.manual_seed(passSeed(config.seed, step, micro, processes.rank));
-        processes.accumulating(micro + 1 < config.grad_accumulation);
         losses.push(
           scope(() => {
             const { loss, metrics } = withPrecision(config, () => options.computeLoss(batch));
-            loss.div(config.grad_accumulation).backward();
+            const isLast = micro + 1 === config.grad_accumulation;
+            processes.backward(isLast, () => loss.div(config.grad_accumulation).backward());
             return scalars({ loss, ...metrics });
           }),
         );

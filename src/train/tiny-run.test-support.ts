@@ -35,7 +35,7 @@ export function tinyConfig(root: string, outputDir: string, steps: number): Trai
       chunk_size: 2,
       num_latent_queries: 2,
       num_execute: 1,
-      vision: { image_size: imageSize, patch_size: 8, hidden_size: 8, intermediate_size: 16, num_attention_heads: 2 },
+      vision: { image_size: imageSize, patch_size: 8, hidden_size: 16, intermediate_size: 16, num_attention_heads: 2 },
       language: {
         hidden_size: 16,
         intermediate_size: 32,
