@@ -56,9 +56,13 @@ if (!options.force && isBuilt()) {
 
 console.log(`Building the engine addon against libtorch ${torch.version} (${engine.source}: ${engine.path})`);
 mkdirSync(build, { recursive: true });
-// A cache of another libtorch or compiler misleads CMake, and a full build takes under a minute.
-rmSync(join(build, 'CMakeCache.txt'), { force: true });
-rmSync(join(build, 'CMakeFiles'), { recursive: true, force: true });
+const { sources: _, ...against } = stamp;
+const configured = JSON.stringify(against);
+if (options.force || readText(join(build, 'configured.json')) !== configured) {
+  // A cache of another libtorch or compiler misleads CMake, and a full build takes about a minute.
+  rmSync(join(build, 'CMakeCache.txt'), { force: true });
+  rmSync(join(build, 'CMakeFiles'), { recursive: true, force: true });
+}
 const began = Date.now();
 const ninja = which('ninja') ? ['-G', 'Ninja'] : [];
 run('cmake', [
@@ -73,6 +77,7 @@ run('cmake', [
   `-DDUALVLA_CUDA_HINTS=${torch.cudaIncludes.join(';')}`,
   ...(torch.cxx11Abi === undefined ? [] : [`-DDUALVLA_CXX11_ABI=${torch.cxx11Abi}`]),
 ]);
+writeFileSync(join(build, 'configured.json'), configured);
 run('cmake', ['--build', build, '--parallel']);
 writeFileSync(join(build, 'engine.json'), `${JSON.stringify(stamp, null, 2)}\n`);
 console.log(`Built ${join(build, 'dualvla.node')} in ${Math.round((Date.now() - began) / 1000)} s.`);

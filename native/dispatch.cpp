@@ -172,6 +172,9 @@ c10::IValue readList(Engine& engine, Reader& reader, const Parameter& p, Tag tag
     case Kind::Int: {
       if (tag != Tag::Ints) mismatch("a list of integers");
       const std::size_t length = reader.count();
+      // Kernels that want a pair read its second element unchecked.
+      const bool fits = length == 1 || length == static_cast<std::size_t>(p.size) || (length == 0 && p.hasDefault);
+      if (p.size > 1 && !fits) fail("must have " + std::to_string(p.size) + " elements, not " + std::to_string(length));
       c10::List<std::int64_t> list;
       list.reserve(length);
       for (std::size_t i = 0; i < length; ++i) list.push_back(reader.integer());

@@ -107,6 +107,24 @@ void Engine::track(Handle handle, napi_value object) {
   }
   tracked_.push_back(index);
   slot.tracked = static_cast<std::uint32_t>(tracked_.size());
+  // The JavaScript object, its reference and libtorch's own part of a tensor take some hundred bytes too.
+  slot.bytes = 512 + (slot.tensor.has_storage() ? static_cast<std::int64_t>(slot.tensor.storage().nbytes()) : 0);
+  trackedBytes_ += slot.bytes;
+  tellCollector(slot.bytes);
+  if (tracked_.size() < pollAtCount_ && trackedBytes_ < pollAtBytes_) return;
+  poll();
+  pollAtCount_ = 2 * tracked_.size() + 16384;
+  pollAtBytes_ = trackedBytes_ + trackedBytes_ / 4 + (std::int64_t{64} << 20);
+}
+
+// Telling V8 may run its collector, so it is done for some megabytes at a time.
+void Engine::tellCollector(std::int64_t change) {
+  constexpr std::int64_t kStep = 16 << 20;
+  untoldBytes_ += change;
+  if (untoldBytes_ < kStep && untoldBytes_ > -kStep) return;
+  std::int64_t told = 0;
+  napi_adjust_external_memory(env, untoldBytes_, &told);
+  untoldBytes_ = 0;
 }
 
 void Engine::untrack(Handle handle) {
@@ -119,6 +137,9 @@ void Engine::untrack(Handle handle) {
   slots_[last].tracked = slot.tracked;
   tracked_.pop_back();
   slot.tracked = 0;
+  trackedBytes_ -= slot.bytes;
+  tellCollector(-slot.bytes);
+  slot.bytes = 0;
 }
 
 std::size_t Engine::poll() {

@@ -38,7 +38,8 @@ class Engine {
   bool release(Handle handle);
   std::size_t liveCount() const { return live_; }
 
-  // Remembers that `object` stands for `handle`, so that poll() can free it once the object is gone.
+  // Remembers that `object` stands for `handle`, so that poll() can free it once the object is gone. Tells V8 how much
+  // memory hangs on such objects, and polls by itself when their number or size has doubled.
   void track(Handle handle, napi_value object);
   void untrack(Handle handle);
   // Frees the handles of tracked objects that were collected; returns how many.
@@ -66,11 +67,17 @@ class Engine {
     std::uint32_t tracked = 0;  // position in tracked_ + 1
     std::int32_t generation = 1;
     std::int32_t next = -1;
+    std::int64_t bytes = 0;  // told to V8 while tracked
   };
   const Slot* find(Handle handle) const;
+  void tellCollector(std::int64_t change);
 
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> tracked_;
+  std::size_t pollAtCount_ = 16384;
+  std::int64_t pollAtBytes_ = std::int64_t{256} << 20;
+  std::int64_t trackedBytes_ = 0;
+  std::int64_t untoldBytes_ = 0;
   std::vector<at::Generator> generators_;
   std::int32_t free_ = -1;
   std::size_t live_ = 0;

@@ -94,9 +94,12 @@ function signatures(name, parameters, returns) {
   const required = parameters.filter(({ hasDefault, keywordOnly }) => !hasDefault && !keywordOnly);
   const optional = parameters.filter(({ hasDefault, keywordOnly }) => hasDefault && !keywordOnly);
   const keywords = parameters.filter(({ keywordOnly }) => keywordOnly);
-  const factory = FACTORY.has(name) ? ['requires_grad?: boolean'] : [];
+  const factory = FACTORY.has(name) ? ['requires_grad?: boolean | undefined'] : [];
   const make = (positional, named) => {
-    const fields = [...named.map((p) => `${p.name}${p.hasDefault ? '?' : ''}: ${type(name, p)}`), ...factory];
+    const fields = [
+      ...named.map((p) => `${p.name}${p.hasDefault ? '?' : ''}: ${type(name, p)}${p.hasDefault ? ' | undefined' : ''}`),
+      ...factory,
+    ];
     const needed = named.some(({ hasDefault }) => !hasDefault);
     const options = fields.length > 0 ? [`options${needed ? '' : '?'}: { ${fields.join('; ')} }`] : [];
     const given = positional.map((p) => `${argument(p.name)}${p.hasDefault && !needed ? '?' : ''}: ${type(name, p)}`);

@@ -51,19 +51,19 @@ export interface TensorOperators {
   __xor__(other: Tensor): Tensor;
   /** `aten::_fused_dropout(Tensor self, float p, Generator? generator=None) -> (Tensor, Tensor)` */
   _fused_dropout(p: number, generator?: Generator | null): [Tensor, Tensor];
-  _fused_dropout(p: number, options?: { generator?: Generator | null }): [Tensor, Tensor];
+  _fused_dropout(p: number, options?: { generator?: Generator | null | undefined }): [Tensor, Tensor];
   /** `aten::_fused_moving_avg_obs_fq_helper(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor(a!) running_min, Tensor(b!) running_max, Tensor(c!) scale, Tensor(d!) zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> (Tensor output, Tensor mask)` */
   _fused_moving_avg_obs_fq_helper(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, per_row_fake_quant?: boolean, symmetric_quant?: boolean): [Tensor, Tensor];
-  _fused_moving_avg_obs_fq_helper(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean; symmetric_quant?: boolean }): [Tensor, Tensor];
+  _fused_moving_avg_obs_fq_helper(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean | undefined; symmetric_quant?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::_fused_moving_avg_obs_fq_helper_functional(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor running_min, Tensor running_max, Tensor scale, Tensor zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> (Tensor output, Tensor mask, Tensor running_min_out, Tensor running_max_out, Tensor scale_out, Tensor zero_point_out)` */
   _fused_moving_avg_obs_fq_helper_functional(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, per_row_fake_quant?: boolean, symmetric_quant?: boolean): [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-  _fused_moving_avg_obs_fq_helper_functional(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean; symmetric_quant?: boolean }): [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+  _fused_moving_avg_obs_fq_helper_functional(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean | undefined; symmetric_quant?: boolean | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
   /** `aten::_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor` */
   _log_softmax(dim: number, half_to_float: boolean): Tensor;
   /** `aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor` */
   _softmax(dim: number, half_to_float: boolean): Tensor;
   /** `aten::_to_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor` */
-  _to_copy(options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; non_blocking?: boolean; memory_format?: MemoryFormat | null }): Tensor;
+  _to_copy(options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; non_blocking?: boolean | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::abs(Tensor self) -> Tensor` */
   abs(): Tensor;
   /** `aten::abs_(Tensor(a!) self) -> Tensor(a!)` */
@@ -94,38 +94,38 @@ export interface TensorOperators {
   adaptive_max_pool3d(output_size: readonly number[] | number): [Tensor, Tensor];
   /** `aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   add(other: number | boolean, alpha?: number | boolean): Tensor;
-  add(other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  add(other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  add(other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  add(other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::add_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!)` */
   add_(other: number | boolean, alpha?: number | boolean): Tensor;
-  add_(other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  add_(other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::add_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)` */
-  add_(other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  add_(other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addbmm(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addbmm(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addbmm_(Tensor(a!) self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addbmm_(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addbmm_(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor` */
-  addcdiv(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcdiv(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addcdiv_(Tensor(a!) self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor(a!)` */
-  addcdiv_(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcdiv_(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor` */
-  addcmul(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcmul(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addcmul_(Tensor(a!) self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor(a!)` */
-  addcmul_(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcmul_(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addmm(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmm(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addmm_(Tensor(a!) self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addmm_(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmm_(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addmv(mat: Tensor, vec: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmv(mat: Tensor, vec: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addmv_(Tensor(a!) self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addmv_(mat: Tensor, vec: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmv_(mat: Tensor, vec: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addr(vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addr(vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addr_(Tensor(a!) self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addr_(vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addr_(vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::adjoint(Tensor(a) self) -> Tensor(a)` */
   adjoint(): Tensor;
   /** `aten::alias(Tensor(a) self) -> Tensor(a)` */
@@ -142,33 +142,33 @@ export interface TensorOperators {
   all(): Tensor;
   /** `aten::all.dim(Tensor self, int dim, bool keepdim=False) -> Tensor` */
   all(dim: number, keepdim?: boolean): Tensor;
-  all(dim: number, options?: { keepdim?: boolean }): Tensor;
+  all(dim: number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::all.dimname(Tensor self, str dim, bool keepdim=False) -> Tensor` */
   all(dim: string, keepdim?: boolean): Tensor;
-  all(dim: string, options?: { keepdim?: boolean }): Tensor;
+  all(dim: string, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::allclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> bool` */
   allclose(other: Tensor, rtol?: number, atol?: number, equal_nan?: boolean): boolean;
-  allclose(other: Tensor, options?: { rtol?: number; atol?: number; equal_nan?: boolean }): boolean;
+  allclose(other: Tensor, options?: { rtol?: number | undefined; atol?: number | undefined; equal_nan?: boolean | undefined }): boolean;
   /** `aten::alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)` */
   alpha_dropout_(p: number, train: boolean): Tensor;
   /** `aten::amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor` */
   amax(dim?: readonly number[] | number, keepdim?: boolean): Tensor;
-  amax(options?: { dim?: readonly number[] | number; keepdim?: boolean }): Tensor;
+  amax(options?: { dim?: readonly number[] | number | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::amin(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor` */
   amin(dim?: readonly number[] | number, keepdim?: boolean): Tensor;
-  amin(options?: { dim?: readonly number[] | number; keepdim?: boolean }): Tensor;
+  amin(options?: { dim?: readonly number[] | number | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)` */
-  aminmax(options?: { dim?: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  aminmax(options?: { dim?: number | null | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::angle(Tensor self) -> Tensor` */
   angle(): Tensor;
   /** `aten::any(Tensor self) -> Tensor` */
   any(): Tensor;
   /** `aten::any.dim(Tensor self, int dim, bool keepdim=False) -> Tensor` */
   any(dim: number, keepdim?: boolean): Tensor;
-  any(dim: number, options?: { keepdim?: boolean }): Tensor;
+  any(dim: number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::any.dimname(Tensor self, str dim, bool keepdim=False) -> Tensor` */
   any(dim: string, keepdim?: boolean): Tensor;
-  any(dim: string, options?: { keepdim?: boolean }): Tensor;
+  any(dim: string, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::arccos(Tensor self) -> Tensor` */
   arccos(): Tensor;
   /** `aten::arccos_(Tensor(a!) self) -> Tensor(a!)` */
@@ -199,32 +199,32 @@ export interface TensorOperators {
   arctanh_(): Tensor;
   /** `aten::argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor` */
   argmax(dim?: number | null, keepdim?: boolean): Tensor;
-  argmax(options?: { dim?: number | null; keepdim?: boolean }): Tensor;
+  argmax(options?: { dim?: number | null | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor` */
   argmin(dim?: number | null, keepdim?: boolean): Tensor;
-  argmin(options?: { dim?: number | null; keepdim?: boolean }): Tensor;
+  argmin(options?: { dim?: number | null | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor` */
   argsort(dim?: number, descending?: boolean): Tensor;
-  argsort(options?: { dim?: number; descending?: boolean }): Tensor;
+  argsort(options?: { dim?: number | undefined; descending?: boolean | undefined }): Tensor;
   /** `aten::argsort.dimname(Tensor self, str dim, bool descending=False) -> Tensor` */
   argsort(dim: string, descending?: boolean): Tensor;
-  argsort(dim: string, options?: { descending?: boolean }): Tensor;
+  argsort(dim: string, options?: { descending?: boolean | undefined }): Tensor;
   /** `aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor` */
-  argsort(options: { stable: boolean; dim?: number; descending?: boolean }): Tensor;
+  argsort(options: { stable: boolean; dim?: number | undefined; descending?: boolean | undefined }): Tensor;
   /** `aten::argwhere(Tensor self) -> Tensor` */
   argwhere(): Tensor;
   /** `aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)` */
   as_strided(size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided(size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided(size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::as_strided_(Tensor(a!) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a!)` */
   as_strided_(size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided_(size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided_(size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::as_strided_copy(Tensor self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor` */
   as_strided_copy(size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided_copy(size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided_copy(size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor` */
   as_strided_scatter(src: Tensor, size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided_scatter(src: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided_scatter(src: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::asin(Tensor self) -> Tensor` */
   asin(): Tensor;
   /** `aten::asin_(Tensor(a!) self) -> Tensor(a!)` */
@@ -253,37 +253,37 @@ export interface TensorOperators {
   atleast_3d(): Tensor;
   /** `aten::avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, bool count_include_pad=True) -> Tensor` */
   avg_pool1d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceil_mode?: boolean, count_include_pad?: boolean): Tensor;
-  avg_pool1d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceil_mode?: boolean; count_include_pad?: boolean }): Tensor;
+  avg_pool1d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined; count_include_pad?: boolean | undefined }): Tensor;
   /** `aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor` */
   avg_pool2d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceil_mode?: boolean, count_include_pad?: boolean, divisor_override?: number | null): Tensor;
-  avg_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceil_mode?: boolean; count_include_pad?: boolean; divisor_override?: number | null }): Tensor;
+  avg_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined; count_include_pad?: boolean | undefined; divisor_override?: number | null | undefined }): Tensor;
   /** `aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor` */
   avg_pool3d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceil_mode?: boolean, count_include_pad?: boolean, divisor_override?: number | null): Tensor;
-  avg_pool3d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceil_mode?: boolean; count_include_pad?: boolean; divisor_override?: number | null }): Tensor;
+  avg_pool3d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined; count_include_pad?: boolean | undefined; divisor_override?: number | null | undefined }): Tensor;
   /** `aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  baddbmm(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  baddbmm(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::baddbmm_(Tensor(a!) self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  baddbmm_(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  baddbmm_(batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor` */
-  bernoulli(options?: { generator?: Generator | null }): Tensor;
+  bernoulli(options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli.Tensor(Tensor self, Tensor p, *, Generator? generator=None) -> Tensor` */
-  bernoulli(p: Tensor, options?: { generator?: Generator | null }): Tensor;
+  bernoulli(p: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor` */
-  bernoulli(p: number, options?: { generator?: Generator | null }): Tensor;
+  bernoulli(p: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli_.Tensor(Tensor(a!) self, Tensor p, *, Generator? generator=None) -> Tensor(a!)` */
-  bernoulli_(p: Tensor, options?: { generator?: Generator | null }): Tensor;
+  bernoulli_(p: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli_.float(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)` */
-  bernoulli_(p?: number, options?: { generator?: Generator | null }): Tensor;
-  bernoulli_(options?: { p?: number; generator?: Generator | null }): Tensor;
+  bernoulli_(p?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  bernoulli_(options?: { p?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor` */
   binary_cross_entropy(target: Tensor, weight?: Tensor | null, reduction?: number): Tensor;
-  binary_cross_entropy(target: Tensor, options?: { weight?: Tensor | null; reduction?: number }): Tensor;
+  binary_cross_entropy(target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor` */
   binary_cross_entropy_with_logits(target: Tensor, weight?: Tensor | null, pos_weight?: Tensor | null, reduction?: number): Tensor;
-  binary_cross_entropy_with_logits(target: Tensor, options?: { weight?: Tensor | null; pos_weight?: Tensor | null; reduction?: number }): Tensor;
+  binary_cross_entropy_with_logits(target: Tensor, options?: { weight?: Tensor | null | undefined; pos_weight?: Tensor | null | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::bincount(Tensor self, Tensor? weights=None, int minlength=0) -> Tensor` */
   bincount(weights?: Tensor | null, minlength?: number): Tensor;
-  bincount(options?: { weights?: Tensor | null; minlength?: number }): Tensor;
+  bincount(options?: { weights?: Tensor | null | undefined; minlength?: number | undefined }): Tensor;
   /** `aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor` */
   bitwise_and(other: number | boolean): Tensor;
   /** `aten::bitwise_and.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -333,13 +333,13 @@ export interface TensorOperators {
   /** `aten::broadcast_to(Tensor(a) self, int[] size) -> Tensor(a)` */
   broadcast_to(size: readonly number[]): Tensor;
   /** `aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor` */
-  bucketize(boundaries: Tensor, options?: { out_int32?: boolean; right?: boolean }): Tensor;
+  bucketize(boundaries: Tensor, options?: { out_int32?: boolean | undefined; right?: boolean | undefined }): Tensor;
   /** `aten::cauchy(Tensor self, float median=0., float sigma=1., *, Generator? generator=None) -> Tensor` */
-  cauchy(median?: number, sigma?: number, options?: { generator?: Generator | null }): Tensor;
-  cauchy(options?: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
+  cauchy(median?: number, sigma?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  cauchy(options?: { median?: number | undefined; sigma?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., *, Generator? generator=None) -> Tensor(a!)` */
-  cauchy_(median?: number, sigma?: number, options?: { generator?: Generator | null }): Tensor;
-  cauchy_(options?: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
+  cauchy_(median?: number, sigma?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  cauchy_(options?: { median?: number | undefined; sigma?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::ccol_indices(Tensor(a) self) -> Tensor(a)` */
   ccol_indices(): Tensor;
   /** `aten::ccol_indices_copy(Tensor self) -> Tensor` */
@@ -350,38 +350,38 @@ export interface TensorOperators {
   ceil_(): Tensor;
   /** `aten::celu(Tensor self, Scalar alpha=1.) -> Tensor` */
   celu(alpha?: number | boolean): Tensor;
-  celu(options?: { alpha?: number | boolean }): Tensor;
+  celu(options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::celu_(Tensor(a!) self, Scalar alpha=1.) -> Tensor(a!)` */
   celu_(alpha?: number | boolean): Tensor;
-  celu_(options?: { alpha?: number | boolean }): Tensor;
+  celu_(options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::chalf(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor` */
-  chalf(options?: { memory_format?: MemoryFormat | null }): Tensor;
+  chalf(options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::channel_shuffle(Tensor self, int groups) -> Tensor` */
   channel_shuffle(groups: number): Tensor;
   /** `aten::cholesky(Tensor self, bool upper=False) -> Tensor` */
   cholesky(upper?: boolean): Tensor;
-  cholesky(options?: { upper?: boolean }): Tensor;
+  cholesky(options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::cholesky_inverse(Tensor self, bool upper=False) -> Tensor` */
   cholesky_inverse(upper?: boolean): Tensor;
-  cholesky_inverse(options?: { upper?: boolean }): Tensor;
+  cholesky_inverse(options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor` */
   cholesky_solve(input2: Tensor, upper?: boolean): Tensor;
-  cholesky_solve(input2: Tensor, options?: { upper?: boolean }): Tensor;
+  cholesky_solve(input2: Tensor, options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]` */
   chunk(chunks: number, dim?: number): Tensor[];
-  chunk(chunks: number, options?: { dim?: number }): Tensor[];
+  chunk(chunks: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor` */
   clamp(min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clamp(options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clamp(options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor` */
   clamp(min?: Tensor | null, max?: Tensor | null): Tensor;
-  clamp(options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clamp(options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clamp_(Tensor(a!) self, Scalar? min=None, Scalar? max=None) -> Tensor(a!)` */
   clamp_(min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clamp_(options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clamp_(options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clamp_.Tensor(Tensor(a!) self, Tensor? min=None, Tensor? max=None) -> Tensor(a!)` */
   clamp_(min?: Tensor | null, max?: Tensor | null): Tensor;
-  clamp_(options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clamp_(options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clamp_max(Tensor self, Scalar max) -> Tensor` */
   clamp_max(max: number | boolean): Tensor;
   /** `aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor` */
@@ -400,18 +400,18 @@ export interface TensorOperators {
   clamp_min_(min: Tensor): Tensor;
   /** `aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor` */
   clip(min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clip(options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clip(options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor` */
   clip(min?: Tensor | null, max?: Tensor | null): Tensor;
-  clip(options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clip(options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clip_(Tensor(a!) self, Scalar? min=None, Scalar? max=None) -> Tensor(a!)` */
   clip_(min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clip_(options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clip_(options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clip_.Tensor(Tensor(a!) self, Tensor? min=None, Tensor? max=None) -> Tensor(a!)` */
   clip_(min?: Tensor | null, max?: Tensor | null): Tensor;
-  clip_(options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clip_(options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor` */
-  clone(options?: { memory_format?: MemoryFormat | null }): Tensor;
+  clone(options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::coalesce(Tensor(a) self) -> Tensor(a)` */
   coalesce(): Tensor;
   /** `aten::col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor` */
@@ -422,7 +422,7 @@ export interface TensorOperators {
   col_indices_copy(): Tensor;
   /** `aten::combinations(Tensor self, int r=2, bool with_replacement=False) -> Tensor` */
   combinations(r?: number, with_replacement?: boolean): Tensor;
-  combinations(options?: { r?: number; with_replacement?: boolean }): Tensor;
+  combinations(options?: { r?: number | undefined; with_replacement?: boolean | undefined }): Tensor;
   /** `aten::conj(Tensor(a) self) -> Tensor(a)` */
   conj(): Tensor;
   /** `aten::conj_physical(Tensor self) -> Tensor` */
@@ -431,26 +431,26 @@ export interface TensorOperators {
   conj_physical_(): Tensor;
   /** `aten::constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor` */
   constant_pad_nd(pad: readonly number[], value?: number | boolean): Tensor;
-  constant_pad_nd(pad: readonly number[], options?: { value?: number | boolean }): Tensor;
+  constant_pad_nd(pad: readonly number[], options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::contiguous(Tensor(a) self, *, MemoryFormat memory_format=0) -> Tensor(a)` */
-  contiguous(options?: { memory_format?: MemoryFormat }): Tensor;
+  contiguous(options?: { memory_format?: MemoryFormat | undefined }): Tensor;
   /** `aten::conv_depthwise3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias, int[3] stride, int[3] padding, int[3] dilation) -> Tensor` */
   conv_depthwise3d(weight: Tensor, kernel_size: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number): Tensor;
   /** `aten::conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor` */
   conv_tbc(weight: Tensor, bias: Tensor, pad?: number): Tensor;
-  conv_tbc(weight: Tensor, bias: Tensor, options?: { pad?: number }): Tensor;
+  conv_tbc(weight: Tensor, bias: Tensor, options?: { pad?: number | undefined }): Tensor;
   /** `aten::copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor` */
   copy(src: Tensor, non_blocking?: boolean): Tensor;
-  copy(src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy(src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)` */
   copy_(src: Tensor, non_blocking?: boolean): Tensor;
-  copy_(src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy_(src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copy_sparse_to_sparse(Tensor self, Tensor src, bool non_blocking=False) -> Tensor` */
   copy_sparse_to_sparse(src: Tensor, non_blocking?: boolean): Tensor;
-  copy_sparse_to_sparse(src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy_sparse_to_sparse(src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copy_sparse_to_sparse_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)` */
   copy_sparse_to_sparse_(src: Tensor, non_blocking?: boolean): Tensor;
-  copy_sparse_to_sparse_(src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy_sparse_to_sparse_(src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor` */
   copysign(other: number | boolean): Tensor;
   /** `aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -471,17 +471,17 @@ export interface TensorOperators {
   cosh_(): Tensor;
   /** `aten::count_nonzero(Tensor self, int? dim=None) -> Tensor` */
   count_nonzero(dim?: number | null): Tensor;
-  count_nonzero(options?: { dim?: number | null }): Tensor;
+  count_nonzero(options?: { dim?: number | null | undefined }): Tensor;
   /** `aten::count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor` */
   count_nonzero(dim: readonly number[]): Tensor;
   /** `aten::cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor` */
-  cov(options?: { correction?: number; fweights?: Tensor | null; aweights?: Tensor | null }): Tensor;
+  cov(options?: { correction?: number | undefined; fweights?: Tensor | null | undefined; aweights?: Tensor | null | undefined }): Tensor;
   /** `aten::cross(Tensor self, Tensor other, int? dim=None) -> Tensor` */
   cross(other: Tensor, dim?: number | null): Tensor;
-  cross(other: Tensor, options?: { dim?: number | null }): Tensor;
+  cross(other: Tensor, options?: { dim?: number | null | undefined }): Tensor;
   /** `aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100, float label_smoothing=0.) -> Tensor` */
   cross_entropy_loss(target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number, label_smoothing?: number): Tensor;
-  cross_entropy_loss(target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number; label_smoothing?: number }): Tensor;
+  cross_entropy_loss(target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined; label_smoothing?: number | undefined }): Tensor;
   /** `aten::crow_indices(Tensor(a) self) -> Tensor(a)` */
   crow_indices(): Tensor;
   /** `aten::crow_indices_copy(Tensor self) -> Tensor` */
@@ -507,21 +507,21 @@ export interface TensorOperators {
   /** `aten::cummin.dimname(Tensor self, str dim) -> (Tensor values, Tensor indices)` */
   cummin(dim: string): [Tensor, Tensor];
   /** `aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumprod(dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumprod(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumprod.dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumprod(dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumprod(dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumprod_(Tensor(a!) self, int dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumprod_(dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumprod_(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumprod_.dimname(Tensor(a!) self, str dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumprod_(dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumprod_(dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumsum(dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumsum(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum.dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumsum(dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumsum(dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum_(Tensor(a!) self, int dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumsum_(dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumsum_(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum_.dimname(Tensor(a!) self, str dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumsum_(dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumsum_(dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::deg2rad(Tensor self) -> Tensor` */
   deg2rad(): Tensor;
   /** `aten::deg2rad_(Tensor(a!) self) -> Tensor(a!)` */
@@ -540,34 +540,34 @@ export interface TensorOperators {
   detach_copy(): Tensor;
   /** `aten::diag(Tensor self, int diagonal=0) -> Tensor` */
   diag(diagonal?: number): Tensor;
-  diag(options?: { diagonal?: number }): Tensor;
+  diag(options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor` */
   diag_embed(offset?: number, dim1?: number, dim2?: number): Tensor;
-  diag_embed(options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diag_embed(options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diagflat(Tensor self, int offset=0) -> Tensor` */
   diagflat(offset?: number): Tensor;
-  diagflat(options?: { offset?: number }): Tensor;
+  diagflat(options?: { offset?: number | undefined }): Tensor;
   /** `aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)` */
   diagonal(offset?: number, dim1?: number, dim2?: number): Tensor;
-  diagonal(options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diagonal(options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diagonal.Dimname(Tensor(a) self, *, str outdim, str dim1, str dim2, int offset=0) -> Tensor(a)` */
-  diagonal(options: { outdim: string; dim1: string; dim2: string; offset?: number }): Tensor;
+  diagonal(options: { outdim: string; dim1: string; dim2: string; offset?: number | undefined }): Tensor;
   /** `aten::diagonal_copy(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor` */
   diagonal_copy(offset?: number, dim1?: number, dim2?: number): Tensor;
-  diagonal_copy(options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diagonal_copy(options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor` */
   diagonal_scatter(src: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
-  diagonal_scatter(src: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diagonal_scatter(src: Tensor, options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor` */
   diff(n?: number, dim?: number, prepend?: Tensor | null, append?: Tensor | null): Tensor;
-  diff(options?: { n?: number; dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
+  diff(options?: { n?: number | undefined; dim?: number | undefined; prepend?: Tensor | null | undefined; append?: Tensor | null | undefined }): Tensor;
   /** `aten::digamma(Tensor self) -> Tensor` */
   digamma(): Tensor;
   /** `aten::digamma_(Tensor(a!) self) -> Tensor(a!)` */
   digamma_(): Tensor;
   /** `aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor` */
   dist(other: Tensor, p?: number | boolean): Tensor;
-  dist(other: Tensor, options?: { p?: number | boolean }): Tensor;
+  dist(other: Tensor, options?: { p?: number | boolean | undefined }): Tensor;
   /** `aten::div.Scalar(Tensor self, Scalar other) -> Tensor` */
   div(other: number | boolean): Tensor;
   /** `aten::div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor` */
@@ -610,16 +610,16 @@ export interface TensorOperators {
   dsplit(sections: number): Tensor[];
   /** `aten::elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor` */
   elu(alpha?: number | boolean, scale?: number | boolean, input_scale?: number | boolean): Tensor;
-  elu(options?: { alpha?: number | boolean; scale?: number | boolean; input_scale?: number | boolean }): Tensor;
+  elu(options?: { alpha?: number | boolean | undefined; scale?: number | boolean | undefined; input_scale?: number | boolean | undefined }): Tensor;
   /** `aten::elu_(Tensor(a!) self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor(a!)` */
   elu_(alpha?: number | boolean, scale?: number | boolean, input_scale?: number | boolean): Tensor;
-  elu_(options?: { alpha?: number | boolean; scale?: number | boolean; input_scale?: number | boolean }): Tensor;
+  elu_(options?: { alpha?: number | boolean | undefined; scale?: number | boolean | undefined; input_scale?: number | boolean | undefined }): Tensor;
   /** `aten::embedding_renorm(Tensor self, Tensor indices, float max_norm, float norm_type) -> Tensor` */
   embedding_renorm(indices: Tensor, max_norm: number, norm_type: number): Tensor;
   /** `aten::embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)` */
   embedding_renorm_(indices: Tensor, max_norm: number, norm_type: number): Tensor;
   /** `aten::empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  empty_like(options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  empty_like(options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::eq.Scalar(Tensor self, Scalar other) -> Tensor` */
   eq(other: number | boolean): Tensor;
   /** `aten::eq.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -651,22 +651,22 @@ export interface TensorOperators {
   /** `aten::exp_(Tensor(a!) self) -> Tensor(a!)` */
   exp_(): Tensor;
   /** `aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)` */
-  expand(size: readonly number[], options?: { implicit?: boolean }): Tensor;
+  expand(size: readonly number[], options?: { implicit?: boolean | undefined }): Tensor;
   expand(...size: readonly number[]): Tensor;
   /** `aten::expand_as(Tensor(a) self, Tensor other) -> Tensor(a)` */
   expand_as(other: Tensor): Tensor;
   /** `aten::expand_copy(Tensor self, SymInt[] size, *, bool implicit=False) -> Tensor` */
-  expand_copy(size: readonly number[], options?: { implicit?: boolean }): Tensor;
+  expand_copy(size: readonly number[], options?: { implicit?: boolean | undefined }): Tensor;
   /** `aten::expm1(Tensor self) -> Tensor` */
   expm1(): Tensor;
   /** `aten::expm1_(Tensor(a!) self) -> Tensor(a!)` */
   expm1_(): Tensor;
   /** `aten::exponential(Tensor self, float lambd=1., *, Generator? generator=None) -> Tensor` */
-  exponential(lambd?: number, options?: { generator?: Generator | null }): Tensor;
-  exponential(options?: { lambd?: number; generator?: Generator | null }): Tensor;
+  exponential(lambd?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  exponential(options?: { lambd?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::exponential_(Tensor(a!) self, float lambd=1., *, Generator? generator=None) -> Tensor(a!)` */
-  exponential_(lambd?: number, options?: { generator?: Generator | null }): Tensor;
-  exponential_(options?: { lambd?: number; generator?: Generator | null }): Tensor;
+  exponential_(lambd?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  exponential_(options?: { lambd?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::fake_quantize_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> Tensor` */
   fake_quantize_per_channel_affine(scale: Tensor, zero_point: Tensor, axis: number, quant_min: number, quant_max: number): Tensor;
   /** `aten::fake_quantize_per_channel_affine_cachemask(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> (Tensor output, Tensor mask)` */
@@ -683,64 +683,64 @@ export interface TensorOperators {
   feature_dropout_(p: number, train: boolean): Tensor;
   /** `aten::fft_fft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_fft(n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_fft(options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_fft(options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_fft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_fft2(s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_fft2(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_fft2(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_fftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_fftn(s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_fftn(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_fftn(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_fftshift(Tensor self, int[1]? dim=None) -> Tensor` */
   fft_fftshift(dim?: readonly number[] | number | null): Tensor;
-  fft_fftshift(options?: { dim?: readonly number[] | number | null }): Tensor;
+  fft_fftshift(options?: { dim?: readonly number[] | number | null | undefined }): Tensor;
   /** `aten::fft_hfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_hfft(n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_hfft(options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_hfft(options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_hfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_hfft2(s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_hfft2(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_hfft2(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_hfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_hfftn(s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_hfftn(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_hfftn(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_ifft(n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_ifft(options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_ifft(options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_ifft2(s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_ifft2(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_ifft2(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_ifftn(s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_ifftn(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_ifftn(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifftshift(Tensor self, int[1]? dim=None) -> Tensor` */
   fft_ifftshift(dim?: readonly number[] | number | null): Tensor;
-  fft_ifftshift(options?: { dim?: readonly number[] | number | null }): Tensor;
+  fft_ifftshift(options?: { dim?: readonly number[] | number | null | undefined }): Tensor;
   /** `aten::fft_ihfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_ihfft(n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_ihfft(options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_ihfft(options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ihfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_ihfft2(s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_ihfft2(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_ihfft2(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ihfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_ihfftn(s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_ihfftn(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_ihfftn(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_irfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_irfft(n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_irfft(options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_irfft(options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_irfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_irfft2(s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_irfft2(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_irfft2(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_irfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_irfftn(s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_irfftn(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_irfftn(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_rfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_rfft(n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_rfft(options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_rfft(options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_rfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_rfft2(s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_rfft2(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_rfft2(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_rfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_rfftn(s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_rfftn(options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_rfftn(options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fill.Scalar(Tensor self, Scalar value) -> Tensor` */
   fill(value: number | boolean): Tensor;
   /** `aten::fill.Tensor(Tensor self, Tensor value) -> Tensor` */
@@ -751,7 +751,7 @@ export interface TensorOperators {
   fill_(value: Tensor): Tensor;
   /** `aten::fill_diagonal_(Tensor(a!) self, Scalar fill_value, bool wrap=False) -> Tensor(a!)` */
   fill_diagonal_(fill_value: number | boolean, wrap?: boolean): Tensor;
-  fill_diagonal_(fill_value: number | boolean, options?: { wrap?: boolean }): Tensor;
+  fill_diagonal_(fill_value: number | boolean, options?: { wrap?: boolean | undefined }): Tensor;
   /** `aten::fix(Tensor self) -> Tensor` */
   fix(): Tensor;
   /** `aten::fix_(Tensor(a!) self) -> Tensor(a!)` */
@@ -762,7 +762,7 @@ export interface TensorOperators {
   flatten(start_dim: number, end_dim: number, out_dim: string): Tensor;
   /** `aten::flatten.using_ints(Tensor(a) self, int start_dim=0, int end_dim=-1) -> Tensor(a)` */
   flatten(start_dim?: number, end_dim?: number): Tensor;
-  flatten(options?: { start_dim?: number; end_dim?: number }): Tensor;
+  flatten(options?: { start_dim?: number | undefined; end_dim?: number | undefined }): Tensor;
   /** `aten::flatten.using_names(Tensor(a) self, str start_dim, str end_dim, str out_dim) -> Tensor(a)` */
   flatten(start_dim: string, end_dim: string, out_dim: string): Tensor;
   /** `aten::flip(Tensor self, int[] dims) -> Tensor` */
@@ -818,16 +818,16 @@ export interface TensorOperators {
   frobenius_norm(): Tensor;
   /** `aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor` */
   frobenius_norm(dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  frobenius_norm(dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  frobenius_norm(dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  full_like(fill_value: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  full_like(fill_value: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::fused_moving_avg_obs_fake_quant(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor(a!) running_min, Tensor(b!) running_max, Tensor(c!) scale, Tensor(d!) zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> Tensor` */
   fused_moving_avg_obs_fake_quant(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, per_row_fake_quant?: boolean, symmetric_quant?: boolean): Tensor;
-  fused_moving_avg_obs_fake_quant(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean; symmetric_quant?: boolean }): Tensor;
+  fused_moving_avg_obs_fake_quant(observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean | undefined; symmetric_quant?: boolean | undefined }): Tensor;
   /** `aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor` */
-  gather(dim: number, index: Tensor, options?: { sparse_grad?: boolean }): Tensor;
+  gather(dim: number, index: Tensor, options?: { sparse_grad?: boolean | undefined }): Tensor;
   /** `aten::gather.dimname(Tensor self, str dim, Tensor index, *, bool sparse_grad=False) -> Tensor` */
-  gather(dim: string, index: Tensor, options?: { sparse_grad?: boolean }): Tensor;
+  gather(dim: string, index: Tensor, options?: { sparse_grad?: boolean | undefined }): Tensor;
   /** `aten::gcd(Tensor self, Tensor other) -> Tensor` */
   gcd(other: Tensor): Tensor;
   /** `aten::gcd_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
@@ -841,34 +841,34 @@ export interface TensorOperators {
   /** `aten::ge_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
   ge_(other: Tensor): Tensor;
   /** `aten::gelu(Tensor self, *, str approximate="none") -> Tensor` */
-  gelu(options?: { approximate?: string }): Tensor;
+  gelu(options?: { approximate?: string | undefined }): Tensor;
   /** `aten::gelu_(Tensor(a!) self, *, str approximate="none") -> Tensor(a!)` */
-  gelu_(options?: { approximate?: string }): Tensor;
+  gelu_(options?: { approximate?: string | undefined }): Tensor;
   /** `aten::geometric(Tensor self, float p, *, Generator? generator=None) -> Tensor` */
-  geometric(p: number, options?: { generator?: Generator | null }): Tensor;
+  geometric(p: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::geometric_(Tensor(a!) self, float p, *, Generator? generator=None) -> Tensor(a!)` */
-  geometric_(p: number, options?: { generator?: Generator | null }): Tensor;
+  geometric_(p: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::geqrf(Tensor self) -> (Tensor a, Tensor tau)` */
   geqrf(): [Tensor, Tensor];
   /** `aten::ger(Tensor self, Tensor vec2) -> Tensor` */
   ger(vec2: Tensor): Tensor;
   /** `aten::glu(Tensor self, int dim=-1) -> Tensor` */
   glu(dim?: number): Tensor;
-  glu(options?: { dim?: number }): Tensor;
+  glu(options?: { dim?: number | undefined }): Tensor;
   /** `aten::gradient.array(Tensor self, *, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(options: { dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(options: { dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalararray(Tensor self, *, Scalar spacing, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(options: { spacing: number | boolean; dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(options: { spacing: number | boolean; dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalarint(Tensor self, *, Scalar? spacing=None, int? dim=None, int edge_order=1) -> Tensor[]` */
-  gradient(options?: { spacing?: number | boolean | null; dim?: number | null; edge_order?: number }): Tensor[];
+  gradient(options?: { spacing?: number | boolean | null | undefined; dim?: number | null | undefined; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalarrayarray(Tensor self, *, Scalar[] spacing, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(options: { spacing: readonly (number | boolean)[]; dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(options: { spacing: readonly (number | boolean)[]; dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalarrayint(Tensor self, *, Scalar[] spacing, int? dim=None, int edge_order=1) -> Tensor[]` */
-  gradient(options: { spacing: readonly (number | boolean)[]; dim?: number | null; edge_order?: number }): Tensor[];
+  gradient(options: { spacing: readonly (number | boolean)[]; dim?: number | null | undefined; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.tensorarray(Tensor self, *, Tensor[] spacing, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(options: { spacing: readonly Tensor[]; dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(options: { spacing: readonly Tensor[]; dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.tensorarrayint(Tensor self, *, Tensor[] spacing, int? dim=None, int edge_order=1) -> Tensor[]` */
-  gradient(options: { spacing: readonly Tensor[]; dim?: number | null; edge_order?: number }): Tensor[];
+  gradient(options: { spacing: readonly Tensor[]; dim?: number | null | undefined; edge_order?: number | undefined }): Tensor[];
   /** `aten::greater.Scalar(Tensor self, Scalar other) -> Tensor` */
   greater(other: number | boolean): Tensor;
   /** `aten::greater.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -895,7 +895,7 @@ export interface TensorOperators {
   gt_(other: Tensor): Tensor;
   /** `aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor` */
   hardshrink(lambd?: number | boolean): Tensor;
-  hardshrink(options?: { lambd?: number | boolean }): Tensor;
+  hardshrink(options?: { lambd?: number | boolean | undefined }): Tensor;
   /** `aten::hardsigmoid(Tensor self) -> Tensor` */
   hardsigmoid(): Tensor;
   /** `aten::hardsigmoid_(Tensor(a!) self) -> Tensor(a!)` */
@@ -906,41 +906,41 @@ export interface TensorOperators {
   hardswish_(): Tensor;
   /** `aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor` */
   hardtanh(min_val?: number | boolean, max_val?: number | boolean): Tensor;
-  hardtanh(options?: { min_val?: number | boolean; max_val?: number | boolean }): Tensor;
+  hardtanh(options?: { min_val?: number | boolean | undefined; max_val?: number | boolean | undefined }): Tensor;
   /** `aten::hardtanh_(Tensor(a!) self, Scalar min_val=-1, Scalar max_val=1) -> Tensor(a!)` */
   hardtanh_(min_val?: number | boolean, max_val?: number | boolean): Tensor;
-  hardtanh_(options?: { min_val?: number | boolean; max_val?: number | boolean }): Tensor;
+  hardtanh_(options?: { min_val?: number | boolean | undefined; max_val?: number | boolean | undefined }): Tensor;
   /** `aten::heaviside(Tensor self, Tensor values) -> Tensor` */
   heaviside(values: Tensor): Tensor;
   /** `aten::heaviside_(Tensor(a!) self, Tensor values) -> Tensor(a!)` */
   heaviside_(values: Tensor): Tensor;
   /** `aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1., int reduction=1) -> Tensor` */
   hinge_embedding_loss(target: Tensor, margin?: number, reduction?: number): Tensor;
-  hinge_embedding_loss(target: Tensor, options?: { margin?: number; reduction?: number }): Tensor;
+  hinge_embedding_loss(target: Tensor, options?: { margin?: number | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor` */
   histc(bins?: number, min?: number | boolean, max?: number | boolean): Tensor;
-  histc(options?: { bins?: number; min?: number | boolean; max?: number | boolean }): Tensor;
+  histc(options?: { bins?: number | undefined; min?: number | boolean | undefined; max?: number | boolean | undefined }): Tensor;
   /** `aten::histogram.bin_ct(Tensor self, int bins=100, *, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor bin_edges)` */
-  histogram(bins?: number, options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
-  histogram(options?: { bins?: number; range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
+  histogram(bins?: number, options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor];
+  histogram(options?: { bins?: number | undefined; range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::histogram.bins_tensor(Tensor self, Tensor bins, *, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor bin_edges)` */
-  histogram(bins: Tensor, options?: { weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
+  histogram(bins: Tensor, options?: { weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::histogramdd(Tensor self, int[] bins, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)` */
   histogramdd(bins: readonly number[], range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
-  histogramdd(bins: readonly number[], options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  histogramdd(bins: readonly number[], options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor[]];
   /** `aten::histogramdd.TensorList_bins(Tensor self, Tensor[] bins, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)` */
   histogramdd(bins: readonly Tensor[], range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
-  histogramdd(bins: readonly Tensor[], options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  histogramdd(bins: readonly Tensor[], options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor[]];
   /** `aten::histogramdd.int_bins(Tensor self, int bins, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)` */
   histogramdd(bins: number, range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
-  histogramdd(bins: number, options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  histogramdd(bins: number, options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor[]];
   /** `aten::hsplit.array(Tensor(a -> *) self, int[] indices) -> Tensor(a)[]` */
   hsplit(indices: readonly number[]): Tensor[];
   /** `aten::hsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[]` */
   hsplit(sections: number): Tensor[];
   /** `aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor` */
   huber_loss(target: Tensor, reduction?: number, delta?: number): Tensor;
-  huber_loss(target: Tensor, options?: { reduction?: number; delta?: number }): Tensor;
+  huber_loss(target: Tensor, options?: { reduction?: number | undefined; delta?: number | undefined }): Tensor;
   /** `aten::hypot(Tensor self, Tensor other) -> Tensor` */
   hypot(other: Tensor): Tensor;
   /** `aten::hypot_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
@@ -964,11 +964,11 @@ export interface TensorOperators {
   /** `aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor` */
   index(indices: readonly (Tensor | null)[]): Tensor;
   /** `aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor` */
-  index_add(dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  index_add(dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::index_add.dimname(Tensor self, str dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor` */
-  index_add(dim: string, index: Tensor, source: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  index_add(dim: string, index: Tensor, source: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::index_add_(Tensor(a!) self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor(a!)` */
-  index_add_(dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  index_add_(dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor` */
   index_copy(dim: number, index: Tensor, source: Tensor): Tensor;
   /** `aten::index_copy.dimname(Tensor self, str dim, Tensor index, Tensor source) -> Tensor` */
@@ -995,14 +995,14 @@ export interface TensorOperators {
   index_fill_(dim: number, index: Tensor, value: Tensor): Tensor;
   /** `aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor` */
   index_put(indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor;
-  index_put(indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean }): Tensor;
+  index_put(indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::index_put_(Tensor(a!) self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor(a!)` */
   index_put_(indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor;
-  index_put_(indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean }): Tensor;
+  index_put_(indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor` */
-  index_reduce(dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  index_reduce(dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::index_reduce_(Tensor(a!) self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor(a!)` */
-  index_reduce_(dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  index_reduce_(dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::index_select(Tensor self, int dim, Tensor index) -> Tensor` */
   index_select(dim: number, index: Tensor): Tensor;
   /** `aten::index_select.dimname(Tensor self, str dim, Tensor index) -> Tensor` */
@@ -1035,7 +1035,7 @@ export interface TensorOperators {
   is_nonzero(): boolean;
   /** `aten::is_pinned(Tensor self, Device? device=None) -> bool` */
   is_pinned(device?: Device | null): boolean;
-  is_pinned(options?: { device?: Device | null }): boolean;
+  is_pinned(options?: { device?: Device | null | undefined }): boolean;
   /** `aten::is_same_size(Tensor self, Tensor other) -> bool` */
   is_same_size(other: Tensor): boolean;
   /** `aten::is_set_to(Tensor self, Tensor tensor) -> bool` */
@@ -1044,7 +1044,7 @@ export interface TensorOperators {
   is_signed(): boolean;
   /** `aten::isclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> Tensor` */
   isclose(other: Tensor, rtol?: number, atol?: number, equal_nan?: boolean): Tensor;
-  isclose(other: Tensor, options?: { rtol?: number; atol?: number; equal_nan?: boolean }): Tensor;
+  isclose(other: Tensor, options?: { rtol?: number | undefined; atol?: number | undefined; equal_nan?: boolean | undefined }): Tensor;
   /** `aten::isfinite(Tensor self) -> Tensor` */
   isfinite(): Tensor;
   /** `aten::isinf(Tensor self) -> Tensor` */
@@ -1059,21 +1059,21 @@ export interface TensorOperators {
   isreal(): Tensor;
   /** `aten::istft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, bool normalized=False, bool? onesided=None, int? length=None, bool return_complex=False) -> Tensor` */
   istft(n_fft: number, hop_length?: number | null, win_length?: number | null, window?: Tensor | null, center?: boolean, normalized?: boolean, onesided?: boolean | null, length?: number | null, return_complex?: boolean): Tensor;
-  istft(n_fft: number, options?: { hop_length?: number | null; win_length?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; return_complex?: boolean }): Tensor;
+  istft(n_fft: number, options?: { hop_length?: number | null | undefined; win_length?: number | null | undefined; window?: Tensor | null | undefined; center?: boolean | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; length?: number | null | undefined; return_complex?: boolean | undefined }): Tensor;
   /** `aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor` */
-  kl_div(target: Tensor, reduction?: number, options?: { log_target?: boolean }): Tensor;
-  kl_div(target: Tensor, options?: { reduction?: number; log_target?: boolean }): Tensor;
+  kl_div(target: Tensor, reduction?: number, options?: { log_target?: boolean | undefined }): Tensor;
+  kl_div(target: Tensor, options?: { reduction?: number | undefined; log_target?: boolean | undefined }): Tensor;
   /** `aten::kron(Tensor self, Tensor other) -> Tensor` */
   kron(other: Tensor): Tensor;
   /** `aten::kthvalue(Tensor self, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   kthvalue(k: number, dim?: number, keepdim?: boolean): [Tensor, Tensor];
-  kthvalue(k: number, options?: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
+  kthvalue(k: number, options?: { dim?: number | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::kthvalue.dimname(Tensor self, int k, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   kthvalue(k: number, dim: string, keepdim?: boolean): [Tensor, Tensor];
-  kthvalue(k: number, dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  kthvalue(k: number, dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   l1_loss(target: Tensor, reduction?: number): Tensor;
-  l1_loss(target: Tensor, options?: { reduction?: number }): Tensor;
+  l1_loss(target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::lcm(Tensor self, Tensor other) -> Tensor` */
   lcm(other: Tensor): Tensor;
   /** `aten::lcm_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
@@ -1092,10 +1092,10 @@ export interface TensorOperators {
   le_(other: Tensor): Tensor;
   /** `aten::leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor` */
   leaky_relu(negative_slope?: number | boolean): Tensor;
-  leaky_relu(options?: { negative_slope?: number | boolean }): Tensor;
+  leaky_relu(options?: { negative_slope?: number | boolean | undefined }): Tensor;
   /** `aten::leaky_relu_(Tensor(a!) self, Scalar negative_slope=0.01) -> Tensor(a!)` */
   leaky_relu_(negative_slope?: number | boolean): Tensor;
-  leaky_relu_(options?: { negative_slope?: number | boolean }): Tensor;
+  leaky_relu_(options?: { negative_slope?: number | boolean | undefined }): Tensor;
   /** `aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor` */
   lerp(end_: Tensor, weight: number | boolean): Tensor;
   /** `aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor` */
@@ -1131,77 +1131,77 @@ export interface TensorOperators {
   /** `aten::lift_fresh_copy(Tensor self) -> Tensor` */
   lift_fresh_copy(): Tensor;
   /** `aten::linalg_cholesky(Tensor self, *, bool upper=False) -> Tensor` */
-  linalg_cholesky(options?: { upper?: boolean }): Tensor;
+  linalg_cholesky(options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)` */
-  linalg_cholesky_ex(options?: { upper?: boolean; check_errors?: boolean }): [Tensor, Tensor];
+  linalg_cholesky_ex(options?: { upper?: boolean | undefined; check_errors?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::linalg_cond(Tensor self, Scalar? p=None) -> Tensor` */
   linalg_cond(p?: number | boolean | null): Tensor;
-  linalg_cond(options?: { p?: number | boolean | null }): Tensor;
+  linalg_cond(options?: { p?: number | boolean | null | undefined }): Tensor;
   /** `aten::linalg_cond.p_str(Tensor self, str p) -> Tensor` */
   linalg_cond(p: string): Tensor;
   /** `aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor` */
-  linalg_cross(other: Tensor, options?: { dim?: number }): Tensor;
+  linalg_cross(other: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::linalg_eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)` */
   linalg_eig(): [Tensor, Tensor];
   /** `aten::linalg_eigh(Tensor self, str UPLO="L") -> (Tensor eigenvalues, Tensor eigenvectors)` */
   linalg_eigh(UPLO?: string): [Tensor, Tensor];
-  linalg_eigh(options?: { UPLO?: string }): [Tensor, Tensor];
+  linalg_eigh(options?: { UPLO?: string | undefined }): [Tensor, Tensor];
   /** `aten::linalg_eigvals(Tensor self) -> Tensor` */
   linalg_eigvals(): Tensor;
   /** `aten::linalg_eigvalsh(Tensor self, str UPLO="L") -> Tensor` */
   linalg_eigvalsh(UPLO?: string): Tensor;
-  linalg_eigvalsh(options?: { UPLO?: string }): Tensor;
+  linalg_eigvalsh(options?: { UPLO?: string | undefined }): Tensor;
   /** `aten::linalg_ldl_factor(Tensor self, *, bool hermitian=False) -> (Tensor LD, Tensor pivots)` */
-  linalg_ldl_factor(options?: { hermitian?: boolean }): [Tensor, Tensor];
+  linalg_ldl_factor(options?: { hermitian?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::linalg_ldl_factor_ex(Tensor self, *, bool hermitian=False, bool check_errors=False) -> (Tensor LD, Tensor pivots, Tensor info)` */
-  linalg_ldl_factor_ex(options?: { hermitian?: boolean; check_errors?: boolean }): [Tensor, Tensor, Tensor];
+  linalg_ldl_factor_ex(options?: { hermitian?: boolean | undefined; check_errors?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)` */
-  linalg_lstsq(b: Tensor, rcond?: number | null, options?: { driver?: string | null }): [Tensor, Tensor, Tensor, Tensor];
-  linalg_lstsq(b: Tensor, options?: { rcond?: number | null; driver?: string | null }): [Tensor, Tensor, Tensor, Tensor];
+  linalg_lstsq(b: Tensor, rcond?: number | null, options?: { driver?: string | null | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  linalg_lstsq(b: Tensor, options?: { rcond?: number | null | undefined; driver?: string | null | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** `aten::linalg_matmul(Tensor self, Tensor other) -> Tensor` */
   linalg_matmul(other: Tensor): Tensor;
   /** `aten::linalg_matrix_exp(Tensor self) -> Tensor` */
   linalg_matrix_exp(): Tensor;
   /** `aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_matrix_norm(ord: number | boolean, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_matrix_norm(ord: number | boolean, options?: { dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_matrix_norm(ord: number | boolean, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_matrix_norm(ord: number | boolean, options?: { dim?: readonly number[] | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_matrix_norm.str_ord(Tensor self, str ord="fro", int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_matrix_norm(ord?: string, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_matrix_norm(options?: { ord?: string; dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_matrix_norm(ord?: string, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_matrix_norm(options?: { ord?: string | undefined; dim?: readonly number[] | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_matrix_power(Tensor self, int n) -> Tensor` */
   linalg_matrix_power(n: number): Tensor;
   /** `aten::linalg_matrix_rank(Tensor self, float tol, bool hermitian=False) -> Tensor` */
   linalg_matrix_rank(tol: number, hermitian?: boolean): Tensor;
-  linalg_matrix_rank(tol: number, options?: { hermitian?: boolean }): Tensor;
+  linalg_matrix_rank(tol: number, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_matrix_rank.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor` */
-  linalg_matrix_rank(options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
+  linalg_matrix_rank(options?: { atol?: number | null | undefined; rtol?: number | null | undefined; hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_norm(Tensor self, Scalar? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_norm(ord?: number | boolean | null, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_norm(options?: { ord?: number | boolean | null; dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_norm(ord?: number | boolean | null, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_norm(options?: { ord?: number | boolean | null | undefined; dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_norm.ord_str(Tensor self, str ord, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_norm(ord: string, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_norm(ord: string, options?: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_norm(ord: string, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_norm(ord: string, options?: { dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_pinv(Tensor self, float rcond, bool hermitian=False) -> Tensor` */
   linalg_pinv(rcond: number, hermitian?: boolean): Tensor;
-  linalg_pinv(rcond: number, options?: { hermitian?: boolean }): Tensor;
+  linalg_pinv(rcond: number, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_pinv.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor` */
-  linalg_pinv(options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
+  linalg_pinv(options?: { atol?: number | null | undefined; rtol?: number | null | undefined; hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_pinv.atol_rtol_tensor(Tensor self, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor` */
-  linalg_pinv(options?: { atol?: Tensor | null; rtol?: Tensor | null; hermitian?: boolean }): Tensor;
+  linalg_pinv(options?: { atol?: Tensor | null | undefined; rtol?: Tensor | null | undefined; hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_pinv.rcond_tensor(Tensor self, Tensor rcond, bool hermitian=False) -> Tensor` */
   linalg_pinv(rcond: Tensor, hermitian?: boolean): Tensor;
-  linalg_pinv(rcond: Tensor, options?: { hermitian?: boolean }): Tensor;
+  linalg_pinv(rcond: Tensor, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_solve_triangular(Tensor self, Tensor B, *, bool upper, bool left=True, bool unitriangular=False) -> Tensor` */
-  linalg_solve_triangular(B: Tensor, options: { upper: boolean; left?: boolean; unitriangular?: boolean }): Tensor;
+  linalg_solve_triangular(B: Tensor, options: { upper: boolean; left?: boolean | undefined; unitriangular?: boolean | undefined }): Tensor;
   /** `aten::linalg_tensorinv(Tensor self, int ind=2) -> Tensor` */
   linalg_tensorinv(ind?: number): Tensor;
-  linalg_tensorinv(options?: { ind?: number }): Tensor;
+  linalg_tensorinv(options?: { ind?: number | undefined }): Tensor;
   /** `aten::linalg_tensorsolve(Tensor self, Tensor other, int[]? dims=None) -> Tensor` */
   linalg_tensorsolve(other: Tensor, dims?: readonly number[] | null): Tensor;
-  linalg_tensorsolve(other: Tensor, options?: { dims?: readonly number[] | null }): Tensor;
+  linalg_tensorsolve(other: Tensor, options?: { dims?: readonly number[] | null | undefined }): Tensor;
   /** `aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_vector_norm(ord?: number | boolean, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_vector_norm(options?: { ord?: number | boolean; dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_vector_norm(ord?: number | boolean, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_vector_norm(options?: { ord?: number | boolean | undefined; dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::log(Tensor self) -> Tensor` */
   log(): Tensor;
   /** `aten::log10(Tensor self) -> Tensor` */
@@ -1219,20 +1219,20 @@ export interface TensorOperators {
   /** `aten::log_(Tensor(a!) self) -> Tensor(a!)` */
   log_(): Tensor;
   /** `aten::log_normal(Tensor self, float mean=1., float std=2., *, Generator? generator=None) -> Tensor` */
-  log_normal(mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  log_normal(options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  log_normal(mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  log_normal(options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., *, Generator? generator=None) -> Tensor(a!)` */
-  log_normal_(mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  log_normal_(options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  log_normal_(mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  log_normal_(options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::log_sigmoid(Tensor self) -> Tensor` */
   log_sigmoid(): Tensor;
   /** `aten::log_sigmoid_forward(Tensor self) -> (Tensor output, Tensor buffer)` */
   log_sigmoid_forward(): [Tensor, Tensor];
   /** `aten::log_softmax.Dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  log_softmax(dim: string, options?: { dtype?: DType | null }): Tensor;
+  log_softmax(dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   log_softmax(dim: number, dtype?: DType | null): Tensor;
-  log_softmax(dim: number, options?: { dtype?: DType | null }): Tensor;
+  log_softmax(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::logaddexp(Tensor self, Tensor other) -> Tensor` */
   logaddexp(other: Tensor): Tensor;
   /** `aten::logaddexp2(Tensor self, Tensor other) -> Tensor` */
@@ -1261,16 +1261,16 @@ export interface TensorOperators {
   logical_xor_(other: Tensor): Tensor;
   /** `aten::logit(Tensor self, float? eps=None) -> Tensor` */
   logit(eps?: number | null): Tensor;
-  logit(options?: { eps?: number | null }): Tensor;
+  logit(options?: { eps?: number | null | undefined }): Tensor;
   /** `aten::logit_(Tensor(a!) self, float? eps=None) -> Tensor(a!)` */
   logit_(eps?: number | null): Tensor;
-  logit_(options?: { eps?: number | null }): Tensor;
+  logit_(options?: { eps?: number | null | undefined }): Tensor;
   /** `aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor` */
   logsumexp(dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  logsumexp(dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  logsumexp(dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::logsumexp.names(Tensor self, str[1] dim, bool keepdim=False) -> Tensor` */
   logsumexp(dim: readonly string[], keepdim?: boolean): Tensor;
-  logsumexp(dim: readonly string[], options?: { keepdim?: boolean }): Tensor;
+  logsumexp(dim: readonly string[], options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::lt.Scalar(Tensor self, Scalar other) -> Tensor` */
   lt(other: number | boolean): Tensor;
   /** `aten::lt.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -1311,30 +1311,30 @@ export interface TensorOperators {
   max(): Tensor;
   /** `aten::max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   max(dim: number, keepdim?: boolean): [Tensor, Tensor];
-  max(dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  max(dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   max(dim: string, keepdim?: boolean): [Tensor, Tensor];
-  max(dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  max(dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max.other(Tensor self, Tensor other) -> Tensor` */
   max(other: Tensor): Tensor;
   /** `aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> Tensor` */
   max_pool1d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  max_pool1d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  max_pool1d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> (Tensor, Tensor)` */
   max_pool1d_with_indices(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): [Tensor, Tensor];
-  max_pool1d_with_indices(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): [Tensor, Tensor];
+  max_pool1d_with_indices(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor` */
   max_pool2d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  max_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  max_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)` */
   max_pool2d_with_indices(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): [Tensor, Tensor];
-  max_pool2d_with_indices(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): [Tensor, Tensor];
+  max_pool2d_with_indices(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor` */
   max_pool3d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  max_pool3d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  max_pool3d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)` */
   max_pool3d_with_indices(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): [Tensor, Tensor];
-  max_pool3d_with_indices(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): [Tensor, Tensor];
+  max_pool3d_with_indices(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max_unpool2d(Tensor self, Tensor indices, int[2] output_size) -> Tensor` */
   max_unpool2d(indices: Tensor, output_size: readonly number[] | number): Tensor;
   /** `aten::max_unpool3d(Tensor self, Tensor indices, int[3] output_size, int[3] stride, int[3] padding) -> Tensor` */
@@ -1342,29 +1342,29 @@ export interface TensorOperators {
   /** `aten::maximum(Tensor self, Tensor other) -> Tensor` */
   maximum(other: Tensor | number): Tensor;
   /** `aten::mean(Tensor self, *, ScalarType? dtype=None) -> Tensor` */
-  mean(options?: { dtype?: DType | null }): Tensor;
+  mean(options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  mean(dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  mean(dim: readonly number[] | number | null, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  mean(dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  mean(dim: readonly number[] | number | null, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::mean.names_dim(Tensor self, str[1] dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  mean(dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  mean(dim: readonly string[], options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  mean(dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  mean(dim: readonly string[], options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::median(Tensor self) -> Tensor` */
   median(): Tensor;
   /** `aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   median(dim: number, keepdim?: boolean): [Tensor, Tensor];
-  median(dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  median(dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::median.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   median(dim: string, keepdim?: boolean): [Tensor, Tensor];
-  median(dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  median(dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::min(Tensor self) -> Tensor` */
   min(): Tensor;
   /** `aten::min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   min(dim: number, keepdim?: boolean): [Tensor, Tensor];
-  min(dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  min(dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::min.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   min(dim: string, keepdim?: boolean): [Tensor, Tensor];
-  min(dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  min(dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::min.other(Tensor self, Tensor other) -> Tensor` */
   min(other: Tensor): Tensor;
   /** `aten::minimum(Tensor self, Tensor other) -> Tensor` */
@@ -1389,27 +1389,27 @@ export interface TensorOperators {
   mkldnn_convolution(weight: Tensor, bias: Tensor | null, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number): Tensor;
   /** `aten::mkldnn_linear(Tensor self, Tensor weight, Tensor? bias=None) -> Tensor` */
   mkldnn_linear(weight: Tensor, bias?: Tensor | null): Tensor;
-  mkldnn_linear(weight: Tensor, options?: { bias?: Tensor | null }): Tensor;
+  mkldnn_linear(weight: Tensor, options?: { bias?: Tensor | null | undefined }): Tensor;
   /** `aten::mkldnn_max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor` */
   mkldnn_max_pool2d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  mkldnn_max_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  mkldnn_max_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::mkldnn_max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor` */
   mkldnn_max_pool3d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  mkldnn_max_pool3d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  mkldnn_max_pool3d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::mkldnn_reorder_conv2d_weight(Tensor self, int[2] padding=0, int[2] stride=1, int[2] dilation=1, int groups=1) -> Tensor` */
   mkldnn_reorder_conv2d_weight(padding?: readonly number[] | number, stride?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
-  mkldnn_reorder_conv2d_weight(options?: { padding?: readonly number[] | number; stride?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  mkldnn_reorder_conv2d_weight(options?: { padding?: readonly number[] | number | undefined; stride?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::mkldnn_reorder_conv3d_weight(Tensor self, int[3] padding=0, int[3] stride=1, int[3] dilation=1, int groups=1) -> Tensor` */
   mkldnn_reorder_conv3d_weight(padding?: readonly number[] | number, stride?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
-  mkldnn_reorder_conv3d_weight(options?: { padding?: readonly number[] | number; stride?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  mkldnn_reorder_conv3d_weight(options?: { padding?: readonly number[] | number | undefined; stride?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::mm(Tensor self, Tensor mat2) -> Tensor` */
   mm(mat2: Tensor): Tensor;
   /** `aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   mode(dim?: number, keepdim?: boolean): [Tensor, Tensor];
-  mode(options?: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
+  mode(options?: { dim?: number | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::mode.dimname(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   mode(dim: string, keepdim?: boolean): [Tensor, Tensor];
-  mode(dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  mode(dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::moveaxis.int(Tensor(a) self, int source, int destination) -> Tensor(a)` */
   moveaxis(source: number, destination: number): Tensor;
   /** `aten::moveaxis.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)` */
@@ -1420,7 +1420,7 @@ export interface TensorOperators {
   movedim(source: readonly number[], destination: readonly number[]): Tensor;
   /** `aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   mse_loss(target: Tensor, reduction?: number): Tensor;
-  mse_loss(target: Tensor, options?: { reduction?: number }): Tensor;
+  mse_loss(target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::msort(Tensor self) -> Tensor` */
   msort(): Tensor;
   /** `aten::mul.Scalar(Tensor self, Scalar other) -> Tensor` */
@@ -1433,15 +1433,15 @@ export interface TensorOperators {
   mul_(other: Tensor | number): Tensor;
   /** `aten::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int reduction=1) -> Tensor` */
   multi_margin_loss(target: Tensor, p?: number | boolean, margin?: number | boolean, weight?: Tensor | null, reduction?: number): Tensor;
-  multi_margin_loss(target: Tensor, options?: { p?: number | boolean; margin?: number | boolean; weight?: Tensor | null; reduction?: number }): Tensor;
+  multi_margin_loss(target: Tensor, options?: { p?: number | boolean | undefined; margin?: number | boolean | undefined; weight?: Tensor | null | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::multilabel_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   multilabel_margin_loss(target: Tensor, reduction?: number): Tensor;
-  multilabel_margin_loss(target: Tensor, options?: { reduction?: number }): Tensor;
+  multilabel_margin_loss(target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::multilabel_margin_loss_forward(Tensor self, Tensor target, int reduction) -> (Tensor output, Tensor is_target)` */
   multilabel_margin_loss_forward(target: Tensor, reduction: number): [Tensor, Tensor];
   /** `aten::multinomial(Tensor self, int num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor` */
-  multinomial(num_samples: number, replacement?: boolean, options?: { generator?: Generator | null }): Tensor;
-  multinomial(num_samples: number, options?: { replacement?: boolean; generator?: Generator | null }): Tensor;
+  multinomial(num_samples: number, replacement?: boolean, options?: { generator?: Generator | null | undefined }): Tensor;
+  multinomial(num_samples: number, options?: { replacement?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::multiply.Scalar(Tensor self, Scalar other) -> Tensor` */
   multiply(other: number | boolean): Tensor;
   /** `aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -1458,30 +1458,30 @@ export interface TensorOperators {
   mvlgamma_(p: number): Tensor;
   /** `aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor` */
   nan_to_num(nan?: number | null, posinf?: number | null, neginf?: number | null): Tensor;
-  nan_to_num(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
+  nan_to_num(options?: { nan?: number | null | undefined; posinf?: number | null | undefined; neginf?: number | null | undefined }): Tensor;
   /** `aten::nan_to_num_(Tensor(a!) self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor(a!)` */
   nan_to_num_(nan?: number | null, posinf?: number | null, neginf?: number | null): Tensor;
-  nan_to_num_(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
+  nan_to_num_(options?: { nan?: number | null | undefined; posinf?: number | null | undefined; neginf?: number | null | undefined }): Tensor;
   /** `aten::nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  nanmean(dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  nanmean(options?: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  nanmean(dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  nanmean(options?: { dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::nanmedian(Tensor self) -> Tensor` */
   nanmedian(): Tensor;
   /** `aten::nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   nanmedian(dim: number, keepdim?: boolean): [Tensor, Tensor];
-  nanmedian(dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  nanmedian(dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::nanmedian.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   nanmedian(dim: string, keepdim?: boolean): [Tensor, Tensor];
-  nanmedian(dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  nanmedian(dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::nanquantile(Tensor self, Tensor q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  nanquantile(q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  nanquantile(q: Tensor, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  nanquantile(q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  nanquantile(q: Tensor, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::nanquantile.scalar(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  nanquantile(q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  nanquantile(q: number, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  nanquantile(q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  nanquantile(q: number, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  nansum(dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  nansum(options?: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  nansum(dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  nansum(options?: { dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::narrow(Tensor(a) self, int dim, int start, int length) -> Tensor(a)` */
   narrow(dim: number, start: number, length: number): Tensor;
   /** `aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, int length) -> Tensor(a)` */
@@ -1492,7 +1492,7 @@ export interface TensorOperators {
   native_channel_shuffle(groups: number): Tensor;
   /** `aten::native_norm(Tensor self, Scalar p=2) -> Tensor` */
   native_norm(p?: number | boolean): Tensor;
-  native_norm(options?: { p?: number | boolean }): Tensor;
+  native_norm(options?: { p?: number | boolean | undefined }): Tensor;
   /** `aten::native_norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, ScalarType? dtype) -> Tensor` */
   native_norm(p: number | boolean | null, dim: readonly number[] | number, keepdim: boolean, dtype: DType | null): Tensor;
   /** `aten::ne.Scalar(Tensor self, Scalar other) -> Tensor` */
@@ -1513,59 +1513,59 @@ export interface TensorOperators {
   negative_(): Tensor;
   /** `aten::nested_to_padded_tensor(Tensor self, float padding, int[]? output_size=None) -> Tensor` */
   nested_to_padded_tensor(padding: number, output_size?: readonly number[] | null): Tensor;
-  nested_to_padded_tensor(padding: number, options?: { output_size?: readonly number[] | null }): Tensor;
+  nested_to_padded_tensor(padding: number, options?: { output_size?: readonly number[] | null | undefined }): Tensor;
   /** `aten::new_empty(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_empty(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_empty(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_empty_strided(size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_empty_strided(size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_full(size: readonly number[], fill_value: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_full(size: readonly number[], fill_value: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_ones(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_ones(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_ones(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_zeros(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_zeros(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_zeros(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::nextafter(Tensor self, Tensor other) -> Tensor` */
   nextafter(other: Tensor): Tensor;
   /** `aten::nextafter_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
   nextafter_(other: Tensor): Tensor;
   /** `aten::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor` */
   nll_loss(target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number): Tensor;
-  nll_loss(target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number }): Tensor;
+  nll_loss(target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined }): Tensor;
   /** `aten::nll_loss2d(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor` */
   nll_loss2d(target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number): Tensor;
-  nll_loss2d(target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number }): Tensor;
+  nll_loss2d(target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined }): Tensor;
   /** `aten::nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor output, Tensor total_weight)` */
   nll_loss2d_forward(target: Tensor, weight: Tensor | null, reduction: number, ignore_index: number): [Tensor, Tensor];
   /** `aten::nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor output, Tensor total_weight)` */
   nll_loss_forward(target: Tensor, weight: Tensor | null, reduction: number, ignore_index: number): [Tensor, Tensor];
   /** `aten::nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor` */
   nll_loss_nd(target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number): Tensor;
-  nll_loss_nd(target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number }): Tensor;
+  nll_loss_nd(target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined }): Tensor;
   /** `aten::nonzero(Tensor self) -> Tensor` */
   nonzero(): Tensor;
   /** `aten::nonzero_numpy(Tensor self) -> Tensor[]` */
   nonzero_numpy(): Tensor[];
   /** `aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor` */
   norm(p?: number | boolean): Tensor;
-  norm(options?: { p?: number | boolean }): Tensor;
+  norm(options?: { p?: number | boolean | undefined }): Tensor;
   /** `aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor` */
   norm(p: number | boolean | null, dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  norm(p: number | boolean | null, dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  norm(p: number | boolean | null, dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor` */
   norm(p: number | boolean | null, dim: readonly number[] | number, keepdim: boolean, options: { dtype: DType }): Tensor;
   /** `aten::norm.ScalarOpt_dtype(Tensor self, Scalar? p, *, ScalarType dtype) -> Tensor` */
   norm(p: number | boolean | null, options: { dtype: DType }): Tensor;
   /** `aten::norm.names_ScalarOpt_dim(Tensor self, Scalar? p, str[1] dim, bool keepdim=False) -> Tensor` */
   norm(p: number | boolean | null, dim: readonly string[], keepdim?: boolean): Tensor;
-  norm(p: number | boolean | null, dim: readonly string[], options?: { keepdim?: boolean }): Tensor;
+  norm(p: number | boolean | null, dim: readonly string[], options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::norm.names_ScalarOpt_dim_dtype(Tensor self, Scalar? p, str[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor` */
   norm(p: number | boolean | null, dim: readonly string[], keepdim: boolean, options: { dtype: DType }): Tensor;
   /** `aten::normal_(Tensor(a!) self, float mean=0., float std=1., *, Generator? generator=None) -> Tensor(a!)` */
-  normal_(mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  normal_(options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  normal_(mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  normal_(options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::normal_functional(Tensor self, float mean=0., float std=1., *, Generator? generator=None) -> Tensor` */
-  normal_functional(mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  normal_functional(options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  normal_functional(mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  normal_functional(options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::not_equal.Scalar(Tensor self, Scalar other) -> Tensor` */
   not_equal(other: number | boolean): Tensor;
   /** `aten::not_equal.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -1576,32 +1576,32 @@ export interface TensorOperators {
   not_equal_(other: Tensor): Tensor;
   /** `aten::nuclear_norm(Tensor self, bool keepdim=False) -> Tensor` */
   nuclear_norm(keepdim?: boolean): Tensor;
-  nuclear_norm(options?: { keepdim?: boolean }): Tensor;
+  nuclear_norm(options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::nuclear_norm.dim(Tensor self, int[2] dim, bool keepdim=False) -> Tensor` */
   nuclear_norm(dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  nuclear_norm(dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  nuclear_norm(dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::numpy_T(Tensor(a) self) -> Tensor(a)` */
   numpy_T(): Tensor;
   /** `aten::one_hot(Tensor self, int num_classes=-1) -> Tensor` */
   one_hot(num_classes?: number): Tensor;
-  one_hot(options?: { num_classes?: number }): Tensor;
+  one_hot(options?: { num_classes?: number | undefined }): Tensor;
   /** `aten::ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  ones_like(options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  ones_like(options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::orgqr(Tensor self, Tensor input2) -> Tensor` */
   orgqr(input2: Tensor): Tensor;
   /** `aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor` */
   ormqr(input2: Tensor, input3: Tensor, left?: boolean, transpose?: boolean): Tensor;
-  ormqr(input2: Tensor, input3: Tensor, options?: { left?: boolean; transpose?: boolean }): Tensor;
+  ormqr(input2: Tensor, input3: Tensor, options?: { left?: boolean | undefined; transpose?: boolean | undefined }): Tensor;
   /** `aten::outer(Tensor self, Tensor vec2) -> Tensor` */
   outer(vec2: Tensor): Tensor;
   /** `aten::output_nr(Tensor self) -> int` */
   output_nr(): number;
   /** `aten::pad(Tensor self, int[] pad, str mode="constant", float? value=None) -> Tensor` */
   pad(pad: readonly number[], mode?: string, value?: number | null): Tensor;
-  pad(pad: readonly number[], options?: { mode?: string; value?: number | null }): Tensor;
+  pad(pad: readonly number[], options?: { mode?: string | undefined; value?: number | null | undefined }): Tensor;
   /** `aten::pdist(Tensor self, float p=2.) -> Tensor` */
   pdist(p?: number): Tensor;
-  pdist(options?: { p?: number }): Tensor;
+  pdist(options?: { p?: number | undefined }): Tensor;
   /** `aten::permute(Tensor(a) self, int[] dims) -> Tensor(a)` */
   permute(dims: readonly number[]): Tensor;
   permute(...dims: readonly number[]): Tensor;
@@ -1609,17 +1609,17 @@ export interface TensorOperators {
   permute_copy(dims: readonly number[]): Tensor;
   /** `aten::pin_memory(Tensor(a) self, Device? device=None) -> Tensor(a)` */
   pin_memory(device?: Device | null): Tensor;
-  pin_memory(options?: { device?: Device | null }): Tensor;
+  pin_memory(options?: { device?: Device | null | undefined }): Tensor;
   /** `aten::pinverse(Tensor self, float rcond=1.0000000000000001e-15) -> Tensor` */
   pinverse(rcond?: number): Tensor;
-  pinverse(options?: { rcond?: number }): Tensor;
+  pinverse(options?: { rcond?: number | undefined }): Tensor;
   /** `aten::pixel_shuffle(Tensor self, int upscale_factor) -> Tensor` */
   pixel_shuffle(upscale_factor: number): Tensor;
   /** `aten::pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor` */
   pixel_unshuffle(downscale_factor: number): Tensor;
   /** `aten::poisson(Tensor self, Generator? generator=None) -> Tensor` */
   poisson(generator?: Generator | null): Tensor;
-  poisson(options?: { generator?: Generator | null }): Tensor;
+  poisson(options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::polygamma_(Tensor(a!) self, int n) -> Tensor(a!)` */
   polygamma_(n: number): Tensor;
   /** `aten::positive(Tensor(a) self) -> Tensor(a)` */
@@ -1635,19 +1635,19 @@ export interface TensorOperators {
   /** `aten::prelu(Tensor self, Tensor weight) -> Tensor` */
   prelu(weight: Tensor): Tensor;
   /** `aten::prod(Tensor self, *, ScalarType? dtype=None) -> Tensor` */
-  prod(options?: { dtype?: DType | null }): Tensor;
+  prod(options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::prod.dim_Dimname(Tensor self, str dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  prod(dim: string, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  prod(dim: string, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  prod(dim: string, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  prod(dim: string, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  prod(dim: number, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  prod(dim: number, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  prod(dim: number, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  prod(dim: number, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::put(Tensor self, Tensor index, Tensor source, bool accumulate=False) -> Tensor` */
   put(index: Tensor, source: Tensor, accumulate?: boolean): Tensor;
-  put(index: Tensor, source: Tensor, options?: { accumulate?: boolean }): Tensor;
+  put(index: Tensor, source: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::put_(Tensor(a!) self, Tensor index, Tensor source, bool accumulate=False) -> Tensor(a!)` */
   put_(index: Tensor, source: Tensor, accumulate?: boolean): Tensor;
-  put_(index: Tensor, source: Tensor, options?: { accumulate?: boolean }): Tensor;
+  put_(index: Tensor, source: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::q_per_channel_axis(Tensor self) -> int` */
   q_per_channel_axis(): number;
   /** `aten::q_per_channel_scales(Tensor self) -> Tensor` */
@@ -1660,13 +1660,13 @@ export interface TensorOperators {
   q_zero_point(): number;
   /** `aten::qr(Tensor self, bool some=True) -> (Tensor Q, Tensor R)` */
   qr(some?: boolean): [Tensor, Tensor];
-  qr(options?: { some?: boolean }): [Tensor, Tensor];
+  qr(options?: { some?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::quantile(Tensor self, Tensor q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  quantile(q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  quantile(q: Tensor, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  quantile(q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  quantile(q: Tensor, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::quantile.scalar(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  quantile(q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  quantile(q: number, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  quantile(q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  quantile(q: number, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::quantize_per_channel(Tensor self, Tensor scales, Tensor zero_points, int axis, ScalarType dtype) -> Tensor` */
   quantize_per_channel(scales: Tensor, zero_points: Tensor, axis: number, dtype: DType): Tensor;
   /** `aten::quantize_per_tensor(Tensor self, float scale, int zero_point, ScalarType dtype) -> Tensor` */
@@ -1677,34 +1677,34 @@ export interface TensorOperators {
   quantize_per_tensor_dynamic(dtype: DType, reduce_range: boolean): Tensor;
   /** `aten::quantized_max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> Tensor` */
   quantized_max_pool1d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  quantized_max_pool1d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  quantized_max_pool1d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::quantized_max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor` */
   quantized_max_pool2d(kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  quantized_max_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  quantized_max_pool2d(kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::rad2deg(Tensor self) -> Tensor` */
   rad2deg(): Tensor;
   /** `aten::rad2deg_(Tensor(a!) self) -> Tensor(a!)` */
   rad2deg_(): Tensor;
   /** `aten::rand_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  rand_like(options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  rand_like(options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::randint_like(Tensor self, int high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  randint_like(high: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null }): Tensor;
+  randint_like(high: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::randint_like.low_dtype(Tensor self, int low, int high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  randint_like(low: number, high: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null }): Tensor;
+  randint_like(low: number, high: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::randn_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  randn_like(options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  randn_like(options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::random(Tensor self, *, Generator? generator=None) -> Tensor` */
-  random(options?: { generator?: Generator | null }): Tensor;
+  random(options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random.from(Tensor self, int from, int? to, *, Generator? generator=None) -> Tensor` */
-  random(from: number, to: number | null, options?: { generator?: Generator | null }): Tensor;
+  random(from: number, to: number | null, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random.to(Tensor self, int to, *, Generator? generator=None) -> Tensor` */
-  random(to: number, options?: { generator?: Generator | null }): Tensor;
+  random(to: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random_(Tensor(a!) self, *, Generator? generator=None) -> Tensor(a!)` */
-  random_(options?: { generator?: Generator | null }): Tensor;
+  random_(options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!)` */
-  random_(from: number, to: number | null, options?: { generator?: Generator | null }): Tensor;
+  random_(from: number, to: number | null, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random_.to(Tensor(a!) self, int to, *, Generator? generator=None) -> Tensor(a!)` */
-  random_(to: number, options?: { generator?: Generator | null }): Tensor;
+  random_(to: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::ravel(Tensor(a) self) -> Tensor(a)` */
   ravel(): Tensor;
   /** `aten::real(Tensor(a) self) -> Tensor(a)` */
@@ -1749,11 +1749,11 @@ export interface TensorOperators {
   repeat(repeats: readonly number[]): Tensor;
   repeat(...repeats: readonly number[]): Tensor;
   /** `aten::repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=None, *, int? output_size=None) -> Tensor` */
-  repeat_interleave(repeats: Tensor, dim?: number | null, options?: { output_size?: number | null }): Tensor;
-  repeat_interleave(repeats: Tensor, options?: { dim?: number | null; output_size?: number | null }): Tensor;
+  repeat_interleave(repeats: Tensor, dim?: number | null, options?: { output_size?: number | null | undefined }): Tensor;
+  repeat_interleave(repeats: Tensor, options?: { dim?: number | null | undefined; output_size?: number | null | undefined }): Tensor;
   /** `aten::repeat_interleave.self_int(Tensor self, int repeats, int? dim=None, *, int? output_size=None) -> Tensor` */
-  repeat_interleave(repeats: number, dim?: number | null, options?: { output_size?: number | null }): Tensor;
-  repeat_interleave(repeats: number, options?: { dim?: number | null; output_size?: number | null }): Tensor;
+  repeat_interleave(repeats: number, dim?: number | null, options?: { output_size?: number | null | undefined }): Tensor;
+  repeat_interleave(repeats: number, options?: { dim?: number | null | undefined; output_size?: number | null | undefined }): Tensor;
   /** `aten::replication_pad1d(Tensor self, int[2] padding) -> Tensor` */
   replication_pad1d(padding: readonly number[] | number): Tensor;
   /** `aten::replication_pad2d(Tensor self, int[4] padding) -> Tensor` */
@@ -1766,13 +1766,13 @@ export interface TensorOperators {
   /** `aten::reshape_as(Tensor(a) self, Tensor other) -> Tensor(a)` */
   reshape_as(other: Tensor): Tensor;
   /** `aten::resize(Tensor self, SymInt[] size, *, MemoryFormat? memory_format=None) -> Tensor` */
-  resize(size: readonly number[], options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize(size: readonly number[], options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_(Tensor(a!) self, SymInt[] size, *, MemoryFormat? memory_format=None) -> Tensor(a!)` */
-  resize_(size: readonly number[], options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize_(size: readonly number[], options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_as(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor` */
-  resize_as(the_template: Tensor, options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize_as(the_template: Tensor, options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_as_(Tensor(a!) self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor(a!)` */
-  resize_as_(the_template: Tensor, options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize_as_(the_template: Tensor, options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_as_sparse(Tensor self, Tensor the_template) -> Tensor` */
   resize_as_sparse(the_template: Tensor): Tensor;
   /** `aten::resize_as_sparse_(Tensor(a!) self, Tensor the_template) -> Tensor(a!)` */
@@ -1787,10 +1787,10 @@ export interface TensorOperators {
   retains_grad(): boolean;
   /** `aten::roll(Tensor self, int[1] shifts, int[1] dims=[]) -> Tensor` */
   roll(shifts: readonly number[] | number, dims?: readonly number[] | number): Tensor;
-  roll(shifts: readonly number[] | number, options?: { dims?: readonly number[] | number }): Tensor;
+  roll(shifts: readonly number[] | number, options?: { dims?: readonly number[] | number | undefined }): Tensor;
   /** `aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor` */
   rot90(k?: number, dims?: readonly number[]): Tensor;
-  rot90(options?: { k?: number; dims?: readonly number[] }): Tensor;
+  rot90(options?: { k?: number | undefined; dims?: readonly number[] | undefined }): Tensor;
   /** `aten::round(Tensor self) -> Tensor` */
   round(): Tensor;
   /** `aten::round.decimals(Tensor self, *, int decimals) -> Tensor` */
@@ -1805,25 +1805,25 @@ export interface TensorOperators {
   row_indices_copy(): Tensor;
   /** `aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor` */
   rrelu(lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu(options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu(options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rrelu_(Tensor(a!) self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor(a!)` */
   rrelu_(lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu_(options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu_(options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rrelu_with_noise(Tensor self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor` */
   rrelu_with_noise(noise: Tensor, lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu_with_noise(noise: Tensor, options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu_with_noise(noise: Tensor, options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rrelu_with_noise_(Tensor(a!) self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor(a!)` */
   rrelu_with_noise_(noise: Tensor, lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu_with_noise_(noise: Tensor, options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu_with_noise_(noise: Tensor, options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rsqrt(Tensor self) -> Tensor` */
   rsqrt(): Tensor;
   /** `aten::rsqrt_(Tensor(a!) self) -> Tensor(a!)` */
   rsqrt_(): Tensor;
   /** `aten::rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   rsub(other: number | boolean, alpha?: number | boolean): Tensor;
-  rsub(other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  rsub(other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  rsub(other: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  rsub(other: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::scatter.dimname_src(Tensor self, str dim, Tensor index, Tensor src) -> Tensor` */
   scatter(dim: string, index: Tensor, src: Tensor): Tensor;
   /** `aten::scatter.dimname_value(Tensor self, str dim, Tensor index, Scalar value) -> Tensor` */
@@ -1851,9 +1851,9 @@ export interface TensorOperators {
   /** `aten::scatter_add_(Tensor(a!) self, int dim, Tensor index, Tensor src) -> Tensor(a!)` */
   scatter_add_(dim: number, index: Tensor, src: Tensor): Tensor;
   /** `aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor` */
-  scatter_reduce(dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  scatter_reduce(dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::scatter_reduce_.two(Tensor(a!) self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor(a!)` */
-  scatter_reduce_(dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  scatter_reduce_(dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::select.Dimname(Tensor(a) self, str dim, int index) -> Tensor(a)` */
   select(dim: string, index: number): Tensor;
   /** `aten::select.int(Tensor(a) self, int dim, int index) -> Tensor(a)` */
@@ -1876,7 +1876,7 @@ export interface TensorOperators {
   set_(source: Tensor): Tensor;
   /** `aten::set_.source_Tensor_storage_offset(Tensor(a!) self, Tensor source, SymInt storage_offset, SymInt[] size, SymInt[] stride=[]) -> Tensor(a!)` */
   set_(source: Tensor, storage_offset: number, size: readonly number[], stride?: readonly number[]): Tensor;
-  set_(source: Tensor, storage_offset: number, size: readonly number[], options?: { stride?: readonly number[] }): Tensor;
+  set_(source: Tensor, storage_offset: number, size: readonly number[], options?: { stride?: readonly number[] | undefined }): Tensor;
   /** `aten::sgn(Tensor self) -> Tensor` */
   sgn(): Tensor;
   /** `aten::sgn_(Tensor(a!) self) -> Tensor(a!)` */
@@ -1909,61 +1909,61 @@ export interface TensorOperators {
   sinh_(): Tensor;
   /** `aten::slice.Tensor(Tensor(a) self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor(a)` */
   slice(dim?: number, start?: number | null, end_?: number | null, step?: number): Tensor;
-  slice(options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  slice(options?: { dim?: number | undefined; start?: number | null | undefined; end?: number | null | undefined; step?: number | undefined }): Tensor;
   /** `aten::slice_copy.Tensor(Tensor self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor` */
   slice_copy(dim?: number, start?: number | null, end_?: number | null, step?: number): Tensor;
-  slice_copy(options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  slice_copy(options?: { dim?: number | undefined; start?: number | null | undefined; end?: number | null | undefined; step?: number | undefined }): Tensor;
   /** `aten::slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor` */
   slice_scatter(src: Tensor, dim?: number, start?: number | null, end_?: number | null, step?: number): Tensor;
-  slice_scatter(src: Tensor, options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  slice_scatter(src: Tensor, options?: { dim?: number | undefined; start?: number | null | undefined; end?: number | null | undefined; step?: number | undefined }): Tensor;
   /** `aten::slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)` */
   slogdet(): [Tensor, Tensor];
   /** `aten::slow_conv3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias=None, int[3] stride=1, int[3] padding=0) -> Tensor` */
   slow_conv3d(weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number): Tensor;
-  slow_conv3d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  slow_conv3d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv3d_forward(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias, int[3] stride, int[3] padding) -> Tensor` */
   slow_conv3d_forward(weight: Tensor, kernel_size: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number): Tensor;
   /** `aten::slow_conv_dilated2d(Tensor self, Tensor weight, int[2] kernel_size, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1) -> Tensor` */
   slow_conv_dilated2d(weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_dilated2d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_dilated2d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv_dilated3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] dilation=1) -> Tensor` */
   slow_conv_dilated3d(weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_dilated3d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_dilated3d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv_transpose2d(Tensor self, Tensor weight, int[2] kernel_size, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] output_padding=0, int[2] dilation=1) -> Tensor` */
   slow_conv_transpose2d(weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, output_padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_transpose2d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; output_padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_transpose2d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; output_padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv_transpose3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] output_padding=0, int[3] dilation=1) -> Tensor` */
   slow_conv_transpose3d(weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, output_padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_transpose3d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; output_padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_transpose3d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; output_padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::smm(Tensor self, Tensor mat2) -> Tensor` */
   smm(mat2: Tensor): Tensor;
   /** `aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor` */
   smooth_l1_loss(target: Tensor, reduction?: number, beta?: number): Tensor;
-  smooth_l1_loss(target: Tensor, options?: { reduction?: number; beta?: number }): Tensor;
+  smooth_l1_loss(target: Tensor, options?: { reduction?: number | undefined; beta?: number | undefined }): Tensor;
   /** `aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   soft_margin_loss(target: Tensor, reduction?: number): Tensor;
-  soft_margin_loss(target: Tensor, options?: { reduction?: number }): Tensor;
+  soft_margin_loss(target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::softmax.Dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  softmax(dim: string, options?: { dtype?: DType | null }): Tensor;
+  softmax(dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   softmax(dim: number, dtype?: DType | null): Tensor;
-  softmax(dim: number, options?: { dtype?: DType | null }): Tensor;
+  softmax(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor` */
   softplus(beta?: number | boolean, threshold?: number | boolean): Tensor;
-  softplus(options?: { beta?: number | boolean; threshold?: number | boolean }): Tensor;
+  softplus(options?: { beta?: number | boolean | undefined; threshold?: number | boolean | undefined }): Tensor;
   /** `aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor` */
   softshrink(lambd?: number | boolean): Tensor;
-  softshrink(options?: { lambd?: number | boolean }): Tensor;
+  softshrink(options?: { lambd?: number | boolean | undefined }): Tensor;
   /** `aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)` */
   sort(dim?: number, descending?: boolean): [Tensor, Tensor];
-  sort(options?: { dim?: number; descending?: boolean }): [Tensor, Tensor];
+  sort(options?: { dim?: number | undefined; descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sort.dimname(Tensor self, str dim, bool descending=False) -> (Tensor values, Tensor indices)` */
   sort(dim: string, descending?: boolean): [Tensor, Tensor];
-  sort(dim: string, options?: { descending?: boolean }): [Tensor, Tensor];
+  sort(dim: string, options?: { descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sort.dimname_stable(Tensor self, *, bool? stable, str dim, bool descending=False) -> (Tensor values, Tensor indices)` */
-  sort(options: { stable: boolean | null; dim: string; descending?: boolean }): [Tensor, Tensor];
+  sort(options: { stable: boolean | null; dim: string; descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)` */
-  sort(options: { stable: boolean | null; dim?: number; descending?: boolean }): [Tensor, Tensor];
+  sort(options: { stable: boolean | null; dim?: number | undefined; descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sparse_dim(Tensor self) -> int` */
   sparse_dim(): number;
   /** `aten::sparse_mask(Tensor self, Tensor mask) -> Tensor` */
@@ -1977,7 +1977,7 @@ export interface TensorOperators {
   /** `aten::sparse_resize_and_clear_(Tensor(a!) self, int[] size, int sparse_dim, int dense_dim) -> Tensor(a!)` */
   sparse_resize_and_clear_(size: readonly number[], sparse_dim: number, dense_dim: number): Tensor;
   /** `aten::sparse_sampled_addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  sparse_sampled_addmm(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  sparse_sampled_addmm(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::special_bessel_j0(Tensor self) -> Tensor` */
   special_bessel_j0(): Tensor;
   /** `aten::special_bessel_j1(Tensor self) -> Tensor` */
@@ -2023,13 +2023,13 @@ export interface TensorOperators {
   /** `aten::special_log_ndtr(Tensor self) -> Tensor` */
   special_log_ndtr(): Tensor;
   /** `aten::special_log_softmax(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor` */
-  special_log_softmax(dim: number, options?: { dtype?: DType | null }): Tensor;
+  special_log_softmax(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::special_logit(Tensor self, float? eps=None) -> Tensor` */
   special_logit(eps?: number | null): Tensor;
-  special_logit(options?: { eps?: number | null }): Tensor;
+  special_logit(options?: { eps?: number | null | undefined }): Tensor;
   /** `aten::special_logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor` */
   special_logsumexp(dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  special_logsumexp(dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  special_logsumexp(dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::special_modified_bessel_i0(Tensor self) -> Tensor` */
   special_modified_bessel_i0(): Tensor;
   /** `aten::special_modified_bessel_i1(Tensor self) -> Tensor` */
@@ -2047,12 +2047,12 @@ export interface TensorOperators {
   /** `aten::special_psi(Tensor self) -> Tensor` */
   special_psi(): Tensor;
   /** `aten::special_round(Tensor self, *, int decimals=0) -> Tensor` */
-  special_round(options?: { decimals?: number }): Tensor;
+  special_round(options?: { decimals?: number | undefined }): Tensor;
   /** `aten::special_sinc(Tensor self) -> Tensor` */
   special_sinc(): Tensor;
   /** `aten::special_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   special_softmax(dim: number, dtype?: DType | null): Tensor;
-  special_softmax(dim: number, options?: { dtype?: DType | null }): Tensor;
+  special_softmax(dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::special_xlog1py(Tensor self, Tensor other) -> Tensor` */
   special_xlog1py(other: Tensor): Tensor;
   /** `aten::special_xlog1py.other_scalar(Tensor self, Scalar other) -> Tensor` */
@@ -2067,19 +2067,19 @@ export interface TensorOperators {
   special_zeta(other: number | boolean): Tensor;
   /** `aten::split.Tensor(Tensor(a -> *) self, int split_size, int dim=0) -> Tensor(a)[]` */
   split(split_size: number, dim?: number): Tensor[];
-  split(split_size: number, options?: { dim?: number }): Tensor[];
+  split(split_size: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split.sizes(Tensor(a -> *) self, int[] split_size, int dim=0) -> Tensor(a)[]` */
   split(split_size: readonly number[], dim?: number): Tensor[];
-  split(split_size: readonly number[], options?: { dim?: number }): Tensor[];
+  split(split_size: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split_copy.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]` */
   split_copy(split_size: number, dim?: number): Tensor[];
-  split_copy(split_size: number, options?: { dim?: number }): Tensor[];
+  split_copy(split_size: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split_with_sizes(Tensor(a -> *) self, int[] split_sizes, int dim=0) -> Tensor(a)[]` */
   split_with_sizes(split_sizes: readonly number[], dim?: number): Tensor[];
-  split_with_sizes(split_sizes: readonly number[], options?: { dim?: number }): Tensor[];
+  split_with_sizes(split_sizes: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split_with_sizes_copy(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]` */
   split_with_sizes_copy(split_sizes: readonly number[], dim?: number): Tensor[];
-  split_with_sizes_copy(split_sizes: readonly number[], options?: { dim?: number }): Tensor[];
+  split_with_sizes_copy(split_sizes: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::sqrt(Tensor self) -> Tensor` */
   sqrt(): Tensor;
   /** `aten::sqrt_(Tensor(a!) self) -> Tensor(a!)` */
@@ -2105,72 +2105,72 @@ export interface TensorOperators {
   /** `aten::squeeze_copy.dim(Tensor self, int dim) -> Tensor` */
   squeeze_copy(dim: number): Tensor;
   /** `aten::sspaddmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  sspaddmm(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  sspaddmm(mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::std(Tensor self, bool unbiased=True) -> Tensor` */
   std(unbiased?: boolean): Tensor;
-  std(options?: { unbiased?: boolean }): Tensor;
+  std(options?: { unbiased?: boolean | undefined }): Tensor;
   /** `aten::std.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  std(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
+  std(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  std(dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): Tensor;
+  std(dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   std(dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): Tensor;
-  std(dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  std(dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   std(dim: readonly string[], unbiased?: boolean, keepdim?: boolean): Tensor;
-  std(dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  std(dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)` */
   std_mean(unbiased?: boolean): [Tensor, Tensor];
-  std_mean(options?: { unbiased?: boolean }): [Tensor, Tensor];
+  std_mean(options?: { unbiased?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  std_mean(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  std_mean(dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   std_mean(dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  std_mean(dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   std_mean(dim: readonly string[], unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  std_mean(dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::stft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool normalized=False, bool? onesided=None, bool? return_complex=None) -> Tensor` */
   stft(n_fft: number, hop_length?: number | null, win_length?: number | null, window?: Tensor | null, normalized?: boolean, onesided?: boolean | null, return_complex?: boolean | null): Tensor;
-  stft(n_fft: number, options?: { hop_length?: number | null; win_length?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; return_complex?: boolean | null }): Tensor;
+  stft(n_fft: number, options?: { hop_length?: number | null | undefined; win_length?: number | null | undefined; window?: Tensor | null | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; return_complex?: boolean | null | undefined }): Tensor;
   /** `aten::stft.center(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, str pad_mode="reflect", bool normalized=False, bool? onesided=None, bool? return_complex=None) -> Tensor` */
   stft(n_fft: number, hop_length?: number | null, win_length?: number | null, window?: Tensor | null, center?: boolean, pad_mode?: string, normalized?: boolean, onesided?: boolean | null, return_complex?: boolean | null): Tensor;
-  stft(n_fft: number, options?: { hop_length?: number | null; win_length?: number | null; window?: Tensor | null; center?: boolean; pad_mode?: string; normalized?: boolean; onesided?: boolean | null; return_complex?: boolean | null }): Tensor;
+  stft(n_fft: number, options?: { hop_length?: number | null | undefined; win_length?: number | null | undefined; window?: Tensor | null | undefined; center?: boolean | undefined; pad_mode?: string | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; return_complex?: boolean | null | undefined }): Tensor;
   /** `aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   sub(other: number | boolean, alpha?: number | boolean): Tensor;
-  sub(other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  sub(other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  sub(other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  sub(other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sub_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!)` */
   sub_(other: number | boolean, alpha?: number | boolean): Tensor;
-  sub_(other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  sub_(other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sub_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)` */
-  sub_(other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  sub_(other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   subtract(other: number | boolean, alpha?: number | boolean): Tensor;
-  subtract(other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  subtract(other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  subtract(other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  subtract(other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!)` */
   subtract_(other: number | boolean, alpha?: number | boolean): Tensor;
-  subtract_(other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  subtract_(other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)` */
-  subtract_(other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  subtract_(other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor` */
-  sum(options?: { dtype?: DType | null }): Tensor;
+  sum(options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::sum.dim_DimnameList(Tensor self, str[1] dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  sum(dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  sum(dim: readonly string[], options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  sum(dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  sum(dim: readonly string[], options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  sum(dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  sum(dim: readonly number[] | number | null, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  sum(dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  sum(dim: readonly number[] | number | null, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::sum_to_size(Tensor self, int[] size) -> Tensor` */
   sum_to_size(size: readonly number[]): Tensor;
   /** `aten::svd(Tensor self, bool some=True, bool compute_uv=True) -> (Tensor U, Tensor S, Tensor V)` */
   svd(some?: boolean, compute_uv?: boolean): [Tensor, Tensor, Tensor];
-  svd(options?: { some?: boolean; compute_uv?: boolean }): [Tensor, Tensor, Tensor];
+  svd(options?: { some?: boolean | undefined; compute_uv?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a)` */
   swapaxes(axis0: number, axis1: number): Tensor;
   /** `aten::swapaxes_(Tensor(a!) self, int axis0, int axis1) -> Tensor(a!)` */
@@ -2181,7 +2181,7 @@ export interface TensorOperators {
   swapdims_(dim0: number, dim1: number): Tensor;
   /** `aten::symeig(Tensor self, bool eigenvectors=False, bool upper=True) -> (Tensor eigenvalues, Tensor eigenvectors)` */
   symeig(eigenvectors?: boolean, upper?: boolean): [Tensor, Tensor];
-  symeig(options?: { eigenvectors?: boolean; upper?: boolean }): [Tensor, Tensor];
+  symeig(options?: { eigenvectors?: boolean | undefined; upper?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::t(Tensor(a) self) -> Tensor(a)` */
   t(): Tensor;
   /** `aten::t_(Tensor(a!) self) -> Tensor(a!)` */
@@ -2192,7 +2192,7 @@ export interface TensorOperators {
   take(index: Tensor): Tensor;
   /** `aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor` */
   take_along_dim(indices: Tensor, dim?: number | null): Tensor;
-  take_along_dim(indices: Tensor, options?: { dim?: number | null }): Tensor;
+  take_along_dim(indices: Tensor, options?: { dim?: number | null | undefined }): Tensor;
   /** `aten::tan(Tensor self) -> Tensor` */
   tan(): Tensor;
   /** `aten::tan_(Tensor(a!) self) -> Tensor(a!)` */
@@ -2203,18 +2203,18 @@ export interface TensorOperators {
   tanh_(): Tensor;
   /** `aten::tensor_split.indices(Tensor(a -> *) self, int[] indices, int dim=0) -> Tensor(a)[]` */
   tensor_split(indices: readonly number[], dim?: number): Tensor[];
-  tensor_split(indices: readonly number[], options?: { dim?: number }): Tensor[];
+  tensor_split(indices: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::tensor_split.sections(Tensor(a -> *) self, int sections, int dim=0) -> Tensor(a)[]` */
   tensor_split(sections: number, dim?: number): Tensor[];
-  tensor_split(sections: number, options?: { dim?: number }): Tensor[];
+  tensor_split(sections: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::tensor_split.tensor_indices_or_sections(Tensor(a -> *) self, Tensor tensor_indices_or_sections, int dim=0) -> Tensor(a)[]` */
   tensor_split(tensor_indices_or_sections: Tensor, dim?: number): Tensor[];
-  tensor_split(tensor_indices_or_sections: Tensor, options?: { dim?: number }): Tensor[];
+  tensor_split(tensor_indices_or_sections: Tensor, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor` */
   tensordot(other: Tensor, dims_self: readonly number[], dims_other: readonly number[]): Tensor;
   /** `aten::thnn_conv2d(Tensor self, Tensor weight, int[2] kernel_size, Tensor? bias=None, int[2] stride=1, int[2] padding=0) -> Tensor` */
   thnn_conv2d(weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number): Tensor;
-  thnn_conv2d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  thnn_conv2d(weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined }): Tensor;
   /** `aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor` */
   threshold(threshold: number | boolean, value: number | boolean): Tensor;
   /** `aten::threshold_(Tensor(a!) self, Scalar threshold, Scalar value) -> Tensor(a!)` */
@@ -2224,13 +2224,13 @@ export interface TensorOperators {
   tile(...dims: readonly number[]): Tensor;
   /** `aten::to_dense(Tensor self, ScalarType? dtype=None) -> Tensor` */
   to_dense(dtype?: DType | null): Tensor;
-  to_dense(options?: { dtype?: DType | null }): Tensor;
+  to_dense(options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::to_mkldnn(Tensor self, ScalarType? dtype=None) -> Tensor` */
   to_mkldnn(dtype?: DType | null): Tensor;
-  to_mkldnn(options?: { dtype?: DType | null }): Tensor;
+  to_mkldnn(options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::to_padded_tensor(Tensor self, float padding, int[]? output_size=None) -> Tensor` */
   to_padded_tensor(padding: number, output_size?: readonly number[] | null): Tensor;
-  to_padded_tensor(padding: number, options?: { output_size?: readonly number[] | null }): Tensor;
+  to_padded_tensor(padding: number, options?: { output_size?: readonly number[] | null | undefined }): Tensor;
   /** `aten::to_sparse(Tensor self) -> Tensor` */
   to_sparse(): Tensor;
   /** `aten::to_sparse.sparse_dim(Tensor self, int sparse_dim) -> Tensor` */
@@ -2245,7 +2245,7 @@ export interface TensorOperators {
   to_sparse_csr(): Tensor;
   /** `aten::topk(Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)` */
   topk(k: number, dim?: number, largest?: boolean, sorted?: boolean): [Tensor, Tensor];
-  topk(k: number, options?: { dim?: number; largest?: boolean; sorted?: boolean }): [Tensor, Tensor];
+  topk(k: number, options?: { dim?: number | undefined; largest?: boolean | undefined; sorted?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::trace(Tensor self) -> Tensor` */
   trace(): Tensor;
   /** `aten::transpose.Dimname(Tensor(a) self, str dim0, str dim1) -> Tensor(a)` */
@@ -2258,19 +2258,19 @@ export interface TensorOperators {
   transpose_copy(dim0: number, dim1: number): Tensor;
   /** `aten::triangular_solve(Tensor self, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (Tensor solution, Tensor cloned_coefficient)` */
   triangular_solve(A: Tensor, upper?: boolean, transpose?: boolean, unitriangular?: boolean): [Tensor, Tensor];
-  triangular_solve(A: Tensor, options?: { upper?: boolean; transpose?: boolean; unitriangular?: boolean }): [Tensor, Tensor];
+  triangular_solve(A: Tensor, options?: { upper?: boolean | undefined; transpose?: boolean | undefined; unitriangular?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::tril(Tensor self, int diagonal=0) -> Tensor` */
   tril(diagonal?: number): Tensor;
-  tril(options?: { diagonal?: number }): Tensor;
+  tril(options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::tril_(Tensor(a!) self, int diagonal=0) -> Tensor(a!)` */
   tril_(diagonal?: number): Tensor;
-  tril_(options?: { diagonal?: number }): Tensor;
+  tril_(options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::triu(Tensor self, int diagonal=0) -> Tensor` */
   triu(diagonal?: number): Tensor;
-  triu(options?: { diagonal?: number }): Tensor;
+  triu(options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::triu_(Tensor(a!) self, int diagonal=0) -> Tensor(a!)` */
   triu_(diagonal?: number): Tensor;
-  triu_(options?: { diagonal?: number }): Tensor;
+  triu_(options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor` */
   true_divide(other: number | boolean): Tensor;
   /** `aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -2289,10 +2289,10 @@ export interface TensorOperators {
   unbind(dim: string): Tensor[];
   /** `aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]` */
   unbind(dim?: number): Tensor[];
-  unbind(options?: { dim?: number }): Tensor[];
+  unbind(options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unbind_copy.int(Tensor self, int dim=0) -> Tensor[]` */
   unbind_copy(dim?: number): Tensor[];
-  unbind_copy(options?: { dim?: number }): Tensor[];
+  unbind_copy(options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unflatten.Dimname(Tensor(a) self, str dim, int[] sizes, str[] names) -> Tensor(a)` */
   unflatten(dim: string, sizes: readonly number[], names: readonly string[]): Tensor;
   /** `aten::unflatten.int(Tensor(a) self, int dim, int[] sizes) -> Tensor(a)` */
@@ -2302,29 +2302,29 @@ export interface TensorOperators {
   /** `aten::unfold_copy(Tensor self, int dimension, int size, int step) -> Tensor` */
   unfold_copy(dimension: number, size: number, step: number): Tensor;
   /** `aten::uniform(Tensor self, float from=0., float to=1., *, Generator? generator=None) -> Tensor` */
-  uniform(from?: number, to?: number, options?: { generator?: Generator | null }): Tensor;
-  uniform(options?: { from?: number; to?: number; generator?: Generator | null }): Tensor;
+  uniform(from?: number, to?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  uniform(options?: { from?: number | undefined; to?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::uniform_(Tensor(a!) self, float from=0., float to=1., *, Generator? generator=None) -> Tensor(a!)` */
-  uniform_(from?: number, to?: number, options?: { generator?: Generator | null }): Tensor;
-  uniform_(options?: { from?: number; to?: number; generator?: Generator | null }): Tensor;
+  uniform_(from?: number, to?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  uniform_(options?: { from?: number | undefined; to?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> (Tensor, Tensor, Tensor)` */
   unique_consecutive(return_inverse?: boolean, return_counts?: boolean, dim?: number | null): [Tensor, Tensor, Tensor];
-  unique_consecutive(options?: { return_inverse?: boolean; return_counts?: boolean; dim?: number | null }): [Tensor, Tensor, Tensor];
+  unique_consecutive(options?: { return_inverse?: boolean | undefined; return_counts?: boolean | undefined; dim?: number | null | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)` */
   unique_dim(dim: number, sorted?: boolean, return_inverse?: boolean, return_counts?: boolean): [Tensor, Tensor, Tensor];
-  unique_dim(dim: number, options?: { sorted?: boolean; return_inverse?: boolean; return_counts?: boolean }): [Tensor, Tensor, Tensor];
+  unique_dim(dim: number, options?: { sorted?: boolean | undefined; return_inverse?: boolean | undefined; return_counts?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::unique_dim_consecutive(Tensor self, int dim, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)` */
   unique_dim_consecutive(dim: number, return_inverse?: boolean, return_counts?: boolean): [Tensor, Tensor, Tensor];
-  unique_dim_consecutive(dim: number, options?: { return_inverse?: boolean; return_counts?: boolean }): [Tensor, Tensor, Tensor];
+  unique_dim_consecutive(dim: number, options?: { return_inverse?: boolean | undefined; return_counts?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]` */
   unsafe_chunk(chunks: number, dim?: number): Tensor[];
-  unsafe_chunk(chunks: number, options?: { dim?: number }): Tensor[];
+  unsafe_chunk(chunks: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unsafe_split.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]` */
   unsafe_split(split_size: number, dim?: number): Tensor[];
-  unsafe_split(split_size: number, options?: { dim?: number }): Tensor[];
+  unsafe_split(split_size: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unsafe_split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]` */
   unsafe_split_with_sizes(split_sizes: readonly number[], dim?: number): Tensor[];
-  unsafe_split_with_sizes(split_sizes: readonly number[], options?: { dim?: number }): Tensor[];
+  unsafe_split_with_sizes(split_sizes: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a)` */
   unsqueeze(dim: number): Tensor;
   /** `aten::unsqueeze_(Tensor(a!) self, int dim) -> Tensor(a!)` */
@@ -2333,55 +2333,55 @@ export interface TensorOperators {
   unsqueeze_copy(dim: number): Tensor;
   /** `aten::upsample_bicubic2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_bicubic2d(output_size: readonly number[] | number, align_corners: boolean, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_bicubic2d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_bicubic2d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_bilinear2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_bilinear2d(output_size: readonly number[] | number, align_corners: boolean, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_bilinear2d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_bilinear2d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_linear1d(Tensor self, SymInt[1] output_size, bool align_corners, float? scales=None) -> Tensor` */
   upsample_linear1d(output_size: readonly number[] | number, align_corners: boolean, scales?: number | null): Tensor;
-  upsample_linear1d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales?: number | null }): Tensor;
+  upsample_linear1d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales?: number | null | undefined }): Tensor;
   /** `aten::upsample_nearest1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor` */
   upsample_nearest1d(output_size: readonly number[] | number, scales?: number | null): Tensor;
-  upsample_nearest1d(output_size: readonly number[] | number, options?: { scales?: number | null }): Tensor;
+  upsample_nearest1d(output_size: readonly number[] | number, options?: { scales?: number | null | undefined }): Tensor;
   /** `aten::upsample_nearest2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_nearest2d(output_size: readonly number[] | number, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_nearest2d(output_size: readonly number[] | number, options?: { scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_nearest2d(output_size: readonly number[] | number, options?: { scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_nearest3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_nearest3d(output_size: readonly number[] | number, scales_d?: number | null, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_nearest3d(output_size: readonly number[] | number, options?: { scales_d?: number | null; scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_nearest3d(output_size: readonly number[] | number, options?: { scales_d?: number | null | undefined; scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_trilinear3d(Tensor self, SymInt[3] output_size, bool align_corners, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_trilinear3d(output_size: readonly number[] | number, align_corners: boolean, scales_d?: number | null, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_trilinear3d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales_d?: number | null; scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_trilinear3d(output_size: readonly number[] | number, align_corners: boolean, options?: { scales_d?: number | null | undefined; scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::values(Tensor(a) self) -> Tensor(a)` */
   values(): Tensor;
   /** `aten::values_copy(Tensor self) -> Tensor` */
   values_copy(): Tensor;
   /** `aten::var(Tensor self, bool unbiased=True) -> Tensor` */
   var(unbiased?: boolean): Tensor;
-  var(options?: { unbiased?: boolean }): Tensor;
+  var(options?: { unbiased?: boolean | undefined }): Tensor;
   /** `aten::var.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  var(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
+  var(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  var(dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): Tensor;
+  var(dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   var(dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): Tensor;
-  var(dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  var(dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   var(dim: readonly string[], unbiased?: boolean, keepdim?: boolean): Tensor;
-  var(dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  var(dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)` */
   var_mean(unbiased?: boolean): [Tensor, Tensor];
-  var_mean(options?: { unbiased?: boolean }): [Tensor, Tensor];
+  var_mean(options?: { unbiased?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  var_mean(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  var_mean(dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   var_mean(dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  var_mean(dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   var_mean(dim: readonly string[], unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  var_mean(dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::vdot(Tensor self, Tensor other) -> Tensor` */
   vdot(other: Tensor): Tensor;
   /** `aten::view(Tensor(a) self, SymInt[] size) -> Tensor(a)` */
@@ -2420,7 +2420,7 @@ export interface TensorOperators {
   /** `aten::zero_(Tensor(a!) self) -> Tensor(a!)` */
   zero_(): Tensor;
   /** `aten::zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  zeros_like(options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  zeros_like(options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
 }
 
 /** Operators as functions. */
@@ -2474,35 +2474,35 @@ export interface TorchOperators {
   /** `aten::_foreach_acos_(Tensor(a!)[] self) -> ()` */
   _foreach_acos_(self: readonly Tensor[]): void;
   /** `aten::_foreach_add.List(Tensor[] self, Tensor[] other, *, Scalar alpha=1) -> Tensor[]` */
-  _foreach_add(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean }): Tensor[];
+  _foreach_add(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean | undefined }): Tensor[];
   /** `aten::_foreach_add.Scalar(Tensor[] self, Scalar scalar) -> Tensor[]` */
   _foreach_add(self: readonly Tensor[], scalar: number | boolean): Tensor[];
   /** `aten::_foreach_add.ScalarList(Tensor[] self, Scalar[] scalars) -> Tensor[]` */
   _foreach_add(self: readonly Tensor[], scalars: readonly (number | boolean)[]): Tensor[];
   /** `aten::_foreach_add_.List(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()` */
-  _foreach_add_(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean }): void;
+  _foreach_add_(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean | undefined }): void;
   /** `aten::_foreach_add_.Scalar(Tensor(a!)[] self, Scalar scalar) -> ()` */
   _foreach_add_(self: readonly Tensor[], scalar: number | boolean): void;
   /** `aten::_foreach_add_.ScalarList(Tensor(a!)[] self, Scalar[] scalars) -> ()` */
   _foreach_add_(self: readonly Tensor[], scalars: readonly (number | boolean)[]): void;
   /** `aten::_foreach_addcdiv.Scalar(Tensor[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> Tensor[]` */
   _foreach_addcdiv(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], value?: number | boolean): Tensor[];
-  _foreach_addcdiv(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean }): Tensor[];
+  _foreach_addcdiv(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean | undefined }): Tensor[];
   /** `aten::_foreach_addcdiv.ScalarList(Tensor[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar[] scalars) -> Tensor[]` */
   _foreach_addcdiv(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], scalars: readonly (number | boolean)[]): Tensor[];
   /** `aten::_foreach_addcdiv_.Scalar(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> ()` */
   _foreach_addcdiv_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], value?: number | boolean): void;
-  _foreach_addcdiv_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean }): void;
+  _foreach_addcdiv_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean | undefined }): void;
   /** `aten::_foreach_addcdiv_.ScalarList(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar[] scalars) -> ()` */
   _foreach_addcdiv_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], scalars: readonly (number | boolean)[]): void;
   /** `aten::_foreach_addcmul.Scalar(Tensor[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> Tensor[]` */
   _foreach_addcmul(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], value?: number | boolean): Tensor[];
-  _foreach_addcmul(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean }): Tensor[];
+  _foreach_addcmul(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean | undefined }): Tensor[];
   /** `aten::_foreach_addcmul.ScalarList(Tensor[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar[] scalars) -> Tensor[]` */
   _foreach_addcmul(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], scalars: readonly (number | boolean)[]): Tensor[];
   /** `aten::_foreach_addcmul_.Scalar(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> ()` */
   _foreach_addcmul_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], value?: number | boolean): void;
-  _foreach_addcmul_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean }): void;
+  _foreach_addcmul_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], options?: { value?: number | boolean | undefined }): void;
   /** `aten::_foreach_addcmul_.ScalarList(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar[] scalars) -> ()` */
   _foreach_addcmul_(self: readonly Tensor[], tensor1: readonly Tensor[], tensor2: readonly Tensor[], scalars: readonly (number | boolean)[]): void;
   /** `aten::_foreach_asin(Tensor[] self) -> Tensor[]` */
@@ -2607,7 +2607,7 @@ export interface TorchOperators {
   _foreach_neg_(self: readonly Tensor[]): void;
   /** `aten::_foreach_norm.Scalar(Tensor[] self, Scalar ord=2) -> Tensor[]` */
   _foreach_norm(self: readonly Tensor[], ord?: number | boolean): Tensor[];
-  _foreach_norm(self: readonly Tensor[], options?: { ord?: number | boolean }): Tensor[];
+  _foreach_norm(self: readonly Tensor[], options?: { ord?: number | boolean | undefined }): Tensor[];
   /** `aten::_foreach_reciprocal(Tensor[] self) -> Tensor[]` */
   _foreach_reciprocal(self: readonly Tensor[]): Tensor[];
   /** `aten::_foreach_reciprocal_(Tensor(a!)[] self) -> ()` */
@@ -2633,13 +2633,13 @@ export interface TorchOperators {
   /** `aten::_foreach_sqrt_(Tensor(a!)[] self) -> ()` */
   _foreach_sqrt_(self: readonly Tensor[]): void;
   /** `aten::_foreach_sub.List(Tensor[] self, Tensor[] other, *, Scalar alpha=1) -> Tensor[]` */
-  _foreach_sub(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean }): Tensor[];
+  _foreach_sub(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean | undefined }): Tensor[];
   /** `aten::_foreach_sub.Scalar(Tensor[] self, Scalar scalar) -> Tensor[]` */
   _foreach_sub(self: readonly Tensor[], scalar: number | boolean): Tensor[];
   /** `aten::_foreach_sub.ScalarList(Tensor[] self, Scalar[] scalars) -> Tensor[]` */
   _foreach_sub(self: readonly Tensor[], scalars: readonly (number | boolean)[]): Tensor[];
   /** `aten::_foreach_sub_.List(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()` */
-  _foreach_sub_(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean }): void;
+  _foreach_sub_(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: number | boolean | undefined }): void;
   /** `aten::_foreach_sub_.Scalar(Tensor(a!)[] self, Scalar scalar) -> ()` */
   _foreach_sub_(self: readonly Tensor[], scalar: number | boolean): void;
   /** `aten::_foreach_sub_.ScalarList(Tensor(a!)[] self, Scalar[] scalars) -> ()` */
@@ -2661,54 +2661,54 @@ export interface TorchOperators {
   /** `aten::_foreach_zero_(Tensor(a!)[] self) -> ()` */
   _foreach_zero_(self: readonly Tensor[]): void;
   /** `aten::_fused_adam(Tensor[] self, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale=None, Tensor? found_inf=None) -> (Tensor[] self_out, Tensor[] grads_out, Tensor[] exp_avgs_out, Tensor[] exp_avg_sqs_out, Tensor[] max_exp_avg_sqs_out)` */
-  _fused_adam(self: readonly Tensor[], grads: readonly Tensor[], exp_avgs: readonly Tensor[], exp_avg_sqs: readonly Tensor[], max_exp_avg_sqs: readonly Tensor[], state_steps: readonly Tensor[], options: { lr: number; beta1: number; beta2: number; weight_decay: number; eps: number; amsgrad: boolean; maximize: boolean; grad_scale?: Tensor | null; found_inf?: Tensor | null }): [Tensor[], Tensor[], Tensor[], Tensor[], Tensor[]];
+  _fused_adam(self: readonly Tensor[], grads: readonly Tensor[], exp_avgs: readonly Tensor[], exp_avg_sqs: readonly Tensor[], max_exp_avg_sqs: readonly Tensor[], state_steps: readonly Tensor[], options: { lr: number; beta1: number; beta2: number; weight_decay: number; eps: number; amsgrad: boolean; maximize: boolean; grad_scale?: Tensor | null | undefined; found_inf?: Tensor | null | undefined }): [Tensor[], Tensor[], Tensor[], Tensor[], Tensor[]];
   /** `aten::_fused_adam_(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize, Tensor? grad_scale=None, Tensor? found_inf=None) -> ()` */
-  _fused_adam_(self: readonly Tensor[], grads: readonly Tensor[], exp_avgs: readonly Tensor[], exp_avg_sqs: readonly Tensor[], max_exp_avg_sqs: readonly Tensor[], state_steps: readonly Tensor[], options: { lr: number; beta1: number; beta2: number; weight_decay: number; eps: number; amsgrad: boolean; maximize: boolean; grad_scale?: Tensor | null; found_inf?: Tensor | null }): void;
+  _fused_adam_(self: readonly Tensor[], grads: readonly Tensor[], exp_avgs: readonly Tensor[], exp_avg_sqs: readonly Tensor[], max_exp_avg_sqs: readonly Tensor[], state_steps: readonly Tensor[], options: { lr: number; beta1: number; beta2: number; weight_decay: number; eps: number; amsgrad: boolean; maximize: boolean; grad_scale?: Tensor | null | undefined; found_inf?: Tensor | null | undefined }): void;
   /** `aten::_fused_dropout(Tensor self, float p, Generator? generator=None) -> (Tensor, Tensor)` */
   _fused_dropout(self: Tensor, p: number, generator?: Generator | null): [Tensor, Tensor];
-  _fused_dropout(self: Tensor, p: number, options?: { generator?: Generator | null }): [Tensor, Tensor];
+  _fused_dropout(self: Tensor, p: number, options?: { generator?: Generator | null | undefined }): [Tensor, Tensor];
   /** `aten::_fused_moving_avg_obs_fq_helper(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor(a!) running_min, Tensor(b!) running_max, Tensor(c!) scale, Tensor(d!) zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> (Tensor output, Tensor mask)` */
   _fused_moving_avg_obs_fq_helper(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, per_row_fake_quant?: boolean, symmetric_quant?: boolean): [Tensor, Tensor];
-  _fused_moving_avg_obs_fq_helper(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean; symmetric_quant?: boolean }): [Tensor, Tensor];
+  _fused_moving_avg_obs_fq_helper(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean | undefined; symmetric_quant?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::_fused_moving_avg_obs_fq_helper_functional(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor running_min, Tensor running_max, Tensor scale, Tensor zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> (Tensor output, Tensor mask, Tensor running_min_out, Tensor running_max_out, Tensor scale_out, Tensor zero_point_out)` */
   _fused_moving_avg_obs_fq_helper_functional(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, per_row_fake_quant?: boolean, symmetric_quant?: boolean): [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-  _fused_moving_avg_obs_fq_helper_functional(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean; symmetric_quant?: boolean }): [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+  _fused_moving_avg_obs_fq_helper_functional(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean | undefined; symmetric_quant?: boolean | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
   /** `aten::_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor` */
   _log_softmax(self: Tensor, dim: number, half_to_float: boolean): Tensor;
   /** `aten::_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor` */
   _log_softmax_backward_data(grad_output: Tensor, output: Tensor, dim: number, input_dtype: DType): Tensor;
   /** `aten::_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool need_weights=True, bool average_attn_weights=True, int? mask_type=None) -> (Tensor, Tensor)` */
   _native_multi_head_attention(query: Tensor, key: Tensor, value: Tensor, embed_dim: number, num_head: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, mask?: Tensor | null, need_weights?: boolean, average_attn_weights?: boolean, mask_type?: number | null): [Tensor, Tensor];
-  _native_multi_head_attention(query: Tensor, key: Tensor, value: Tensor, embed_dim: number, num_head: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, options?: { mask?: Tensor | null; need_weights?: boolean; average_attn_weights?: boolean; mask_type?: number | null }): [Tensor, Tensor];
+  _native_multi_head_attention(query: Tensor, key: Tensor, value: Tensor, embed_dim: number, num_head: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, options?: { mask?: Tensor | null | undefined; need_weights?: boolean | undefined; average_attn_weights?: boolean | undefined; mask_type?: number | null | undefined }): [Tensor, Tensor];
   /** `aten::_scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool need_attn_weights=False, bool is_causal=False) -> (Tensor, Tensor)` */
   _scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask?: Tensor | null, dropout_p?: number, need_attn_weights?: boolean, is_causal?: boolean): [Tensor, Tensor];
-  _scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, options?: { attn_mask?: Tensor | null; dropout_p?: number; need_attn_weights?: boolean; is_causal?: boolean }): [Tensor, Tensor];
+  _scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, options?: { attn_mask?: Tensor | null | undefined; dropout_p?: number | undefined; need_attn_weights?: boolean | undefined; is_causal?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::_scaled_dot_product_attention_forward(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool need_attn_weights=False, bool is_causal=False) -> (Tensor, Tensor)` */
   _scaled_dot_product_attention_forward(query: Tensor, key: Tensor, value: Tensor, attn_mask?: Tensor | null, dropout_p?: number, need_attn_weights?: boolean, is_causal?: boolean): [Tensor, Tensor];
-  _scaled_dot_product_attention_forward(query: Tensor, key: Tensor, value: Tensor, options?: { attn_mask?: Tensor | null; dropout_p?: number; need_attn_weights?: boolean; is_causal?: boolean }): [Tensor, Tensor];
+  _scaled_dot_product_attention_forward(query: Tensor, key: Tensor, value: Tensor, options?: { attn_mask?: Tensor | null | undefined; dropout_p?: number | undefined; need_attn_weights?: boolean | undefined; is_causal?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::_scaled_dot_product_attention_math(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool need_attn_weights=False, bool is_causal=False) -> (Tensor, Tensor)` */
   _scaled_dot_product_attention_math(query: Tensor, key: Tensor, value: Tensor, attn_mask?: Tensor | null, dropout_p?: number, need_attn_weights?: boolean, is_causal?: boolean): [Tensor, Tensor];
-  _scaled_dot_product_attention_math(query: Tensor, key: Tensor, value: Tensor, options?: { attn_mask?: Tensor | null; dropout_p?: number; need_attn_weights?: boolean; is_causal?: boolean }): [Tensor, Tensor];
+  _scaled_dot_product_attention_math(query: Tensor, key: Tensor, value: Tensor, options?: { attn_mask?: Tensor | null | undefined; dropout_p?: number | undefined; need_attn_weights?: boolean | undefined; is_causal?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor` */
   _softmax(self: Tensor, dim: number, half_to_float: boolean): Tensor;
   /** `aten::_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor` */
   _softmax_backward_data(grad_output: Tensor, output: Tensor, dim: number, input_dtype: DType): Tensor;
   /** `aten::_to_copy(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor` */
-  _to_copy(self: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; non_blocking?: boolean; memory_format?: MemoryFormat | null }): Tensor;
+  _to_copy(self: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; non_blocking?: boolean | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::_transform_bias_rescale_qkv(Tensor qkv, Tensor qkv_bias, int num_heads) -> (Tensor, Tensor, Tensor)` */
   _transform_bias_rescale_qkv(qkv: Tensor, qkv_bias: Tensor, num_heads: number): [Tensor, Tensor, Tensor];
   /** `aten::_transformer_decoder_only_layer_fwd(Tensor src, int embed_dim, int num_heads, Tensor qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, bool use_gelu, bool norm_first, float eps, Tensor norm_weight_1, Tensor norm_bias_1, Tensor norm_weight_2, Tensor norm_bias_2, Tensor ffn_weight_1, Tensor ffn_bias_1, Tensor ffn_weight_2, Tensor ffn_bias_2, Tensor? mask=None, Tensor? incr_key=None, Tensor? incr_value=None) -> (Tensor, Tensor, Tensor)` */
   _transformer_decoder_only_layer_fwd(src: Tensor, embed_dim: number, num_heads: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, use_gelu: boolean, norm_first: boolean, eps: number, norm_weight_1: Tensor, norm_bias_1: Tensor, norm_weight_2: Tensor, norm_bias_2: Tensor, ffn_weight_1: Tensor, ffn_bias_1: Tensor, ffn_weight_2: Tensor, ffn_bias_2: Tensor, mask?: Tensor | null, incr_key?: Tensor | null, incr_value?: Tensor | null): [Tensor, Tensor, Tensor];
-  _transformer_decoder_only_layer_fwd(src: Tensor, embed_dim: number, num_heads: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, use_gelu: boolean, norm_first: boolean, eps: number, norm_weight_1: Tensor, norm_bias_1: Tensor, norm_weight_2: Tensor, norm_bias_2: Tensor, ffn_weight_1: Tensor, ffn_bias_1: Tensor, ffn_weight_2: Tensor, ffn_bias_2: Tensor, options?: { mask?: Tensor | null; incr_key?: Tensor | null; incr_value?: Tensor | null }): [Tensor, Tensor, Tensor];
+  _transformer_decoder_only_layer_fwd(src: Tensor, embed_dim: number, num_heads: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, use_gelu: boolean, norm_first: boolean, eps: number, norm_weight_1: Tensor, norm_bias_1: Tensor, norm_weight_2: Tensor, norm_bias_2: Tensor, ffn_weight_1: Tensor, ffn_bias_1: Tensor, ffn_weight_2: Tensor, ffn_bias_2: Tensor, options?: { mask?: Tensor | null | undefined; incr_key?: Tensor | null | undefined; incr_value?: Tensor | null | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::_transformer_encoder_layer_fwd(Tensor src, int embed_dim, int num_heads, Tensor qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, bool use_gelu, bool norm_first, float eps, Tensor norm_weight_1, Tensor norm_bias_1, Tensor norm_weight_2, Tensor norm_bias_2, Tensor ffn_weight_1, Tensor ffn_bias_1, Tensor ffn_weight_2, Tensor ffn_bias_2, Tensor? mask=None, int? mask_type=None) -> Tensor` */
   _transformer_encoder_layer_fwd(src: Tensor, embed_dim: number, num_heads: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, use_gelu: boolean, norm_first: boolean, eps: number, norm_weight_1: Tensor, norm_bias_1: Tensor, norm_weight_2: Tensor, norm_bias_2: Tensor, ffn_weight_1: Tensor, ffn_bias_1: Tensor, ffn_weight_2: Tensor, ffn_bias_2: Tensor, mask?: Tensor | null, mask_type?: number | null): Tensor;
-  _transformer_encoder_layer_fwd(src: Tensor, embed_dim: number, num_heads: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, use_gelu: boolean, norm_first: boolean, eps: number, norm_weight_1: Tensor, norm_bias_1: Tensor, norm_weight_2: Tensor, norm_bias_2: Tensor, ffn_weight_1: Tensor, ffn_bias_1: Tensor, ffn_weight_2: Tensor, ffn_bias_2: Tensor, options?: { mask?: Tensor | null; mask_type?: number | null }): Tensor;
+  _transformer_encoder_layer_fwd(src: Tensor, embed_dim: number, num_heads: number, qkv_weight: Tensor, qkv_bias: Tensor, proj_weight: Tensor, proj_bias: Tensor, use_gelu: boolean, norm_first: boolean, eps: number, norm_weight_1: Tensor, norm_bias_1: Tensor, norm_weight_2: Tensor, norm_bias_2: Tensor, ffn_weight_1: Tensor, ffn_bias_1: Tensor, ffn_weight_2: Tensor, ffn_bias_2: Tensor, options?: { mask?: Tensor | null | undefined; mask_type?: number | null | undefined }): Tensor;
   /** `aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor` */
   _weight_norm(v: Tensor, g: Tensor, dim?: number): Tensor;
-  _weight_norm(v: Tensor, g: Tensor, options?: { dim?: number }): Tensor;
+  _weight_norm(v: Tensor, g: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)` */
   _weight_norm_interface(v: Tensor, g: Tensor, dim?: number): [Tensor, Tensor];
-  _weight_norm_interface(v: Tensor, g: Tensor, options?: { dim?: number }): [Tensor, Tensor];
+  _weight_norm_interface(v: Tensor, g: Tensor, options?: { dim?: number | undefined }): [Tensor, Tensor];
   /** `aten::abs(Tensor self) -> Tensor` */
   abs(self: Tensor): Tensor;
   /** `aten::abs_(Tensor(a!) self) -> Tensor(a!)` */
@@ -2739,38 +2739,38 @@ export interface TorchOperators {
   adaptive_max_pool3d(self: Tensor, output_size: readonly number[] | number): [Tensor, Tensor];
   /** `aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   add(self: Tensor | number, other: number | boolean, alpha?: number | boolean): Tensor;
-  add(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  add(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  add(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  add(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::add_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!)` */
   add_(self: Tensor | number, other: number | boolean, alpha?: number | boolean): Tensor;
-  add_(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  add_(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::add_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)` */
-  add_(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  add_(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addbmm(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addbmm(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addbmm_(Tensor(a!) self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addbmm_(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addbmm_(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor` */
-  addcdiv(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcdiv(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addcdiv_(Tensor(a!) self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor(a!)` */
-  addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor` */
-  addcmul(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcmul(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addcmul_(Tensor(a!) self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor(a!)` */
-  addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean }): Tensor;
+  addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addmm(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmm(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addmm_(Tensor(a!) self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addmm_(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmm_(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addmv(self: Tensor, mat: Tensor, vec: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmv(self: Tensor, mat: Tensor, vec: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addmv_(Tensor(a!) self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addmv_(self: Tensor, mat: Tensor, vec: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addmv_(self: Tensor, mat: Tensor, vec: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  addr(self: Tensor, vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addr(self: Tensor, vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::addr_(Tensor(a!) self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  addr_(self: Tensor, vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  addr_(self: Tensor, vec1: Tensor, vec2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::adjoint(Tensor(a) self) -> Tensor(a)` */
   adjoint(self: Tensor): Tensor;
   /** `aten::affine_grid_generator(Tensor theta, int[] size, bool align_corners) -> Tensor` */
@@ -2791,42 +2791,42 @@ export interface TorchOperators {
   all(self: Tensor): Tensor;
   /** `aten::all.dim(Tensor self, int dim, bool keepdim=False) -> Tensor` */
   all(self: Tensor, dim: number, keepdim?: boolean): Tensor;
-  all(self: Tensor, dim: number, options?: { keepdim?: boolean }): Tensor;
+  all(self: Tensor, dim: number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::all.dimname(Tensor self, str dim, bool keepdim=False) -> Tensor` */
   all(self: Tensor, dim: string, keepdim?: boolean): Tensor;
-  all(self: Tensor, dim: string, options?: { keepdim?: boolean }): Tensor;
+  all(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::allclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> bool` */
   allclose(self: Tensor, other: Tensor, rtol?: number, atol?: number, equal_nan?: boolean): boolean;
-  allclose(self: Tensor, other: Tensor, options?: { rtol?: number; atol?: number; equal_nan?: boolean }): boolean;
+  allclose(self: Tensor, other: Tensor, options?: { rtol?: number | undefined; atol?: number | undefined; equal_nan?: boolean | undefined }): boolean;
   /** `aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor` */
   alpha_dropout(input: Tensor, p: number, train: boolean): Tensor;
   /** `aten::alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)` */
   alpha_dropout_(self: Tensor, p: number, train: boolean): Tensor;
   /** `aten::amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor` */
   amax(self: Tensor, dim?: readonly number[] | number, keepdim?: boolean): Tensor;
-  amax(self: Tensor, options?: { dim?: readonly number[] | number; keepdim?: boolean }): Tensor;
+  amax(self: Tensor, options?: { dim?: readonly number[] | number | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::amin(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor` */
   amin(self: Tensor, dim?: readonly number[] | number, keepdim?: boolean): Tensor;
-  amin(self: Tensor, options?: { dim?: readonly number[] | number; keepdim?: boolean }): Tensor;
+  amin(self: Tensor, options?: { dim?: readonly number[] | number | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)` */
-  aminmax(self: Tensor, options?: { dim?: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  aminmax(self: Tensor, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::angle(Tensor self) -> Tensor` */
   angle(self: Tensor): Tensor;
   /** `aten::any(Tensor self) -> Tensor` */
   any(self: Tensor): Tensor;
   /** `aten::any.dim(Tensor self, int dim, bool keepdim=False) -> Tensor` */
   any(self: Tensor, dim: number, keepdim?: boolean): Tensor;
-  any(self: Tensor, dim: number, options?: { keepdim?: boolean }): Tensor;
+  any(self: Tensor, dim: number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::any.dimname(Tensor self, str dim, bool keepdim=False) -> Tensor` */
   any(self: Tensor, dim: string, keepdim?: boolean): Tensor;
-  any(self: Tensor, dim: string, options?: { keepdim?: boolean }): Tensor;
+  any(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::arange(Scalar end, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  arange(end_: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  arange(end_: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::arange.start(Scalar start, Scalar end, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  arange(start: number | boolean, end_: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  arange(start: number | boolean, end_: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  arange(start: number | boolean, end_: number | boolean, step?: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
-  arange(start: number | boolean, end_: number | boolean, options?: { step?: number | boolean; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  arange(start: number | boolean, end_: number | boolean, step?: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
+  arange(start: number | boolean, end_: number | boolean, options?: { step?: number | boolean | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::arccos(Tensor self) -> Tensor` */
   arccos(self: Tensor): Tensor;
   /** `aten::arccos_(Tensor(a!) self) -> Tensor(a!)` */
@@ -2857,32 +2857,32 @@ export interface TorchOperators {
   arctanh_(self: Tensor): Tensor;
   /** `aten::argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor` */
   argmax(self: Tensor, dim?: number | null, keepdim?: boolean): Tensor;
-  argmax(self: Tensor, options?: { dim?: number | null; keepdim?: boolean }): Tensor;
+  argmax(self: Tensor, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor` */
   argmin(self: Tensor, dim?: number | null, keepdim?: boolean): Tensor;
-  argmin(self: Tensor, options?: { dim?: number | null; keepdim?: boolean }): Tensor;
+  argmin(self: Tensor, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor` */
   argsort(self: Tensor, dim?: number, descending?: boolean): Tensor;
-  argsort(self: Tensor, options?: { dim?: number; descending?: boolean }): Tensor;
+  argsort(self: Tensor, options?: { dim?: number | undefined; descending?: boolean | undefined }): Tensor;
   /** `aten::argsort.dimname(Tensor self, str dim, bool descending=False) -> Tensor` */
   argsort(self: Tensor, dim: string, descending?: boolean): Tensor;
-  argsort(self: Tensor, dim: string, options?: { descending?: boolean }): Tensor;
+  argsort(self: Tensor, dim: string, options?: { descending?: boolean | undefined }): Tensor;
   /** `aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor` */
-  argsort(self: Tensor, options: { stable: boolean; dim?: number; descending?: boolean }): Tensor;
+  argsort(self: Tensor, options: { stable: boolean; dim?: number | undefined; descending?: boolean | undefined }): Tensor;
   /** `aten::argwhere(Tensor self) -> Tensor` */
   argwhere(self: Tensor): Tensor;
   /** `aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)` */
   as_strided(self: Tensor, size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided(self: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided(self: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::as_strided_(Tensor(a!) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a!)` */
   as_strided_(self: Tensor, size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided_(self: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided_(self: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::as_strided_copy(Tensor self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor` */
   as_strided_copy(self: Tensor, size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided_copy(self: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided_copy(self: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor` */
   as_strided_scatter(self: Tensor, src: Tensor, size: readonly number[], stride: readonly number[], storage_offset?: number | null): Tensor;
-  as_strided_scatter(self: Tensor, src: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null }): Tensor;
+  as_strided_scatter(self: Tensor, src: Tensor, size: readonly number[], stride: readonly number[], options?: { storage_offset?: number | null | undefined }): Tensor;
   /** `aten::asin(Tensor self) -> Tensor` */
   asin(self: Tensor): Tensor;
   /** `aten::asin_(Tensor(a!) self) -> Tensor(a!)` */
@@ -2917,21 +2917,21 @@ export interface TorchOperators {
   atleast_3d(tensors: readonly Tensor[]): Tensor[];
   /** `aten::avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, bool count_include_pad=True) -> Tensor` */
   avg_pool1d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceil_mode?: boolean, count_include_pad?: boolean): Tensor;
-  avg_pool1d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceil_mode?: boolean; count_include_pad?: boolean }): Tensor;
+  avg_pool1d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined; count_include_pad?: boolean | undefined }): Tensor;
   /** `aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor` */
   avg_pool2d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceil_mode?: boolean, count_include_pad?: boolean, divisor_override?: number | null): Tensor;
-  avg_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceil_mode?: boolean; count_include_pad?: boolean; divisor_override?: number | null }): Tensor;
+  avg_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined; count_include_pad?: boolean | undefined; divisor_override?: number | null | undefined }): Tensor;
   /** `aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor` */
   avg_pool3d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, ceil_mode?: boolean, count_include_pad?: boolean, divisor_override?: number | null): Tensor;
-  avg_pool3d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; ceil_mode?: boolean; count_include_pad?: boolean; divisor_override?: number | null }): Tensor;
+  avg_pool3d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined; count_include_pad?: boolean | undefined; divisor_override?: number | null | undefined }): Tensor;
   /** `aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  baddbmm(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  baddbmm(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::baddbmm_(Tensor(a!) self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!)` */
-  baddbmm_(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  baddbmm_(self: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::bartlett_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  bartlett_window(window_length: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  bartlett_window(window_length: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::bartlett_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  bartlett_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  bartlett_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor` */
   batch_norm(input: Tensor, weight: Tensor | null, bias: Tensor | null, running_mean: Tensor | null, running_var: Tensor | null, training: boolean, momentum: number, eps: number, cudnn_enabled: boolean): Tensor;
   /** `aten::batch_norm_backward_elemt(Tensor grad_out, Tensor input, Tensor mean, Tensor invstd, Tensor? weight, Tensor mean_dy, Tensor mean_dy_xmu, Tensor count) -> Tensor` */
@@ -2949,31 +2949,31 @@ export interface TorchOperators {
   /** `aten::batch_norm_update_stats(Tensor input, Tensor? running_mean, Tensor? running_var, float momentum) -> (Tensor, Tensor)` */
   batch_norm_update_stats(input: Tensor, running_mean: Tensor | null, running_var: Tensor | null, momentum: number): [Tensor, Tensor];
   /** `aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor` */
-  bernoulli(self: Tensor, options?: { generator?: Generator | null }): Tensor;
+  bernoulli(self: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli.Tensor(Tensor self, Tensor p, *, Generator? generator=None) -> Tensor` */
-  bernoulli(self: Tensor, p: Tensor, options?: { generator?: Generator | null }): Tensor;
+  bernoulli(self: Tensor, p: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor` */
-  bernoulli(self: Tensor, p: number, options?: { generator?: Generator | null }): Tensor;
+  bernoulli(self: Tensor, p: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli_.Tensor(Tensor(a!) self, Tensor p, *, Generator? generator=None) -> Tensor(a!)` */
-  bernoulli_(self: Tensor, p: Tensor, options?: { generator?: Generator | null }): Tensor;
+  bernoulli_(self: Tensor, p: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bernoulli_.float(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)` */
-  bernoulli_(self: Tensor, p?: number, options?: { generator?: Generator | null }): Tensor;
-  bernoulli_(self: Tensor, options?: { p?: number; generator?: Generator | null }): Tensor;
+  bernoulli_(self: Tensor, p?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  bernoulli_(self: Tensor, options?: { p?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor` */
   bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias?: Tensor | null): Tensor;
-  bilinear(input1: Tensor, input2: Tensor, weight: Tensor, options?: { bias?: Tensor | null }): Tensor;
+  bilinear(input1: Tensor, input2: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined }): Tensor;
   /** `aten::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor` */
   binary_cross_entropy(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number): Tensor;
-  binary_cross_entropy(self: Tensor, target: Tensor, options?: { weight?: Tensor | null; reduction?: number }): Tensor;
+  binary_cross_entropy(self: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor` */
   binary_cross_entropy_with_logits(self: Tensor, target: Tensor, weight?: Tensor | null, pos_weight?: Tensor | null, reduction?: number): Tensor;
-  binary_cross_entropy_with_logits(self: Tensor, target: Tensor, options?: { weight?: Tensor | null; pos_weight?: Tensor | null; reduction?: number }): Tensor;
+  binary_cross_entropy_with_logits(self: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; pos_weight?: Tensor | null | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::bincount(Tensor self, Tensor? weights=None, int minlength=0) -> Tensor` */
   bincount(self: Tensor, weights?: Tensor | null, minlength?: number): Tensor;
-  bincount(self: Tensor, options?: { weights?: Tensor | null; minlength?: number }): Tensor;
+  bincount(self: Tensor, options?: { weights?: Tensor | null | undefined; minlength?: number | undefined }): Tensor;
   /** `aten::binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor` */
   binomial(count: Tensor, prob: Tensor, generator?: Generator | null): Tensor;
-  binomial(count: Tensor, prob: Tensor, options?: { generator?: Generator | null }): Tensor;
+  binomial(count: Tensor, prob: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor` */
   bitwise_and(self: Tensor, other: number | boolean): Tensor;
   /** `aten::bitwise_and.Scalar_Tensor(Scalar self, Tensor other) -> Tensor` */
@@ -3029,9 +3029,9 @@ export interface TorchOperators {
   /** `aten::bitwise_xor_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
   bitwise_xor_(self: Tensor, other: Tensor): Tensor;
   /** `aten::blackman_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  blackman_window(window_length: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  blackman_window(window_length: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::blackman_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  blackman_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  blackman_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::block_diag(Tensor[] tensors) -> Tensor` */
   block_diag(tensors: readonly Tensor[]): Tensor;
   /** `aten::bmm(Tensor self, Tensor mat2) -> Tensor` */
@@ -3041,73 +3041,73 @@ export interface TorchOperators {
   /** `aten::broadcast_to(Tensor(a) self, int[] size) -> Tensor(a)` */
   broadcast_to(self: Tensor, size: readonly number[]): Tensor;
   /** `aten::bucketize.Scalar(Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor` */
-  bucketize(self: number | boolean, boundaries: Tensor, options?: { out_int32?: boolean; right?: boolean }): Tensor;
+  bucketize(self: number | boolean, boundaries: Tensor, options?: { out_int32?: boolean | undefined; right?: boolean | undefined }): Tensor;
   /** `aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor` */
-  bucketize(self: Tensor, boundaries: Tensor, options?: { out_int32?: boolean; right?: boolean }): Tensor;
+  bucketize(self: Tensor, boundaries: Tensor, options?: { out_int32?: boolean | undefined; right?: boolean | undefined }): Tensor;
   /** `aten::can_cast(ScalarType from, ScalarType to) -> bool` */
   can_cast(from: DType, to: DType): boolean;
   /** `aten::cartesian_prod(Tensor[] tensors) -> Tensor` */
   cartesian_prod(tensors: readonly Tensor[]): Tensor;
   /** `aten::cat(Tensor[] tensors, int dim=0) -> Tensor` */
   cat(tensors: readonly Tensor[], dim?: number): Tensor;
-  cat(tensors: readonly Tensor[], options?: { dim?: number }): Tensor;
+  cat(tensors: readonly Tensor[], options?: { dim?: number | undefined }): Tensor;
   /** `aten::cat.names(Tensor[] tensors, str dim) -> Tensor` */
   cat(tensors: readonly Tensor[], dim: string): Tensor;
   /** `aten::cauchy(Tensor self, float median=0., float sigma=1., *, Generator? generator=None) -> Tensor` */
-  cauchy(self: Tensor, median?: number, sigma?: number, options?: { generator?: Generator | null }): Tensor;
-  cauchy(self: Tensor, options?: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
+  cauchy(self: Tensor, median?: number, sigma?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  cauchy(self: Tensor, options?: { median?: number | undefined; sigma?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., *, Generator? generator=None) -> Tensor(a!)` */
-  cauchy_(self: Tensor, median?: number, sigma?: number, options?: { generator?: Generator | null }): Tensor;
-  cauchy_(self: Tensor, options?: { median?: number; sigma?: number; generator?: Generator | null }): Tensor;
+  cauchy_(self: Tensor, median?: number, sigma?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  cauchy_(self: Tensor, options?: { median?: number | undefined; sigma?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::ccol_indices(Tensor(a) self) -> Tensor(a)` */
   ccol_indices(self: Tensor): Tensor;
   /** `aten::ccol_indices_copy(Tensor self) -> Tensor` */
   ccol_indices_copy(self: Tensor): Tensor;
   /** `aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor` */
   cdist(x1: Tensor, x2: Tensor, p?: number, compute_mode?: number | null): Tensor;
-  cdist(x1: Tensor, x2: Tensor, options?: { p?: number; compute_mode?: number | null }): Tensor;
+  cdist(x1: Tensor, x2: Tensor, options?: { p?: number | undefined; compute_mode?: number | null | undefined }): Tensor;
   /** `aten::ceil(Tensor self) -> Tensor` */
   ceil(self: Tensor): Tensor;
   /** `aten::ceil_(Tensor(a!) self) -> Tensor(a!)` */
   ceil_(self: Tensor): Tensor;
   /** `aten::celu(Tensor self, Scalar alpha=1.) -> Tensor` */
   celu(self: Tensor, alpha?: number | boolean): Tensor;
-  celu(self: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  celu(self: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::celu_(Tensor(a!) self, Scalar alpha=1.) -> Tensor(a!)` */
   celu_(self: Tensor, alpha?: number | boolean): Tensor;
-  celu_(self: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  celu_(self: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::chain_matmul(Tensor[] matrices) -> Tensor` */
   chain_matmul(matrices: readonly Tensor[]): Tensor;
   /** `aten::chalf(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor` */
-  chalf(self: Tensor, options?: { memory_format?: MemoryFormat | null }): Tensor;
+  chalf(self: Tensor, options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::channel_shuffle(Tensor self, int groups) -> Tensor` */
   channel_shuffle(self: Tensor, groups: number): Tensor;
   /** `aten::cholesky(Tensor self, bool upper=False) -> Tensor` */
   cholesky(self: Tensor, upper?: boolean): Tensor;
-  cholesky(self: Tensor, options?: { upper?: boolean }): Tensor;
+  cholesky(self: Tensor, options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::cholesky_inverse(Tensor self, bool upper=False) -> Tensor` */
   cholesky_inverse(self: Tensor, upper?: boolean): Tensor;
-  cholesky_inverse(self: Tensor, options?: { upper?: boolean }): Tensor;
+  cholesky_inverse(self: Tensor, options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor` */
   cholesky_solve(self: Tensor, input2: Tensor, upper?: boolean): Tensor;
-  cholesky_solve(self: Tensor, input2: Tensor, options?: { upper?: boolean }): Tensor;
+  cholesky_solve(self: Tensor, input2: Tensor, options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::choose_qparams_optimized(Tensor input, int numel, int n_bins, float ratio, int bit_width) -> (Tensor, Tensor)` */
   choose_qparams_optimized(input: Tensor, numel: number, n_bins: number, ratio: number, bit_width: number): [Tensor, Tensor];
   /** `aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]` */
   chunk(self: Tensor, chunks: number, dim?: number): Tensor[];
-  chunk(self: Tensor, chunks: number, options?: { dim?: number }): Tensor[];
+  chunk(self: Tensor, chunks: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor` */
   clamp(self: Tensor, min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clamp(self: Tensor, options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clamp(self: Tensor, options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor` */
   clamp(self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
-  clamp(self: Tensor, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clamp(self: Tensor, options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clamp_(Tensor(a!) self, Scalar? min=None, Scalar? max=None) -> Tensor(a!)` */
   clamp_(self: Tensor, min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clamp_(self: Tensor, options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clamp_(self: Tensor, options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clamp_.Tensor(Tensor(a!) self, Tensor? min=None, Tensor? max=None) -> Tensor(a!)` */
   clamp_(self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
-  clamp_(self: Tensor, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clamp_(self: Tensor, options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clamp_max(Tensor self, Scalar max) -> Tensor` */
   clamp_max(self: Tensor, max: number | boolean): Tensor;
   /** `aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor` */
@@ -3126,18 +3126,18 @@ export interface TorchOperators {
   clamp_min_(self: Tensor, min: Tensor): Tensor;
   /** `aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor` */
   clip(self: Tensor, min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clip(self: Tensor, options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clip(self: Tensor, options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor` */
   clip(self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
-  clip(self: Tensor, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clip(self: Tensor, options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clip_(Tensor(a!) self, Scalar? min=None, Scalar? max=None) -> Tensor(a!)` */
   clip_(self: Tensor, min?: number | boolean | null, max?: number | boolean | null): Tensor;
-  clip_(self: Tensor, options?: { min?: number | boolean | null; max?: number | boolean | null }): Tensor;
+  clip_(self: Tensor, options?: { min?: number | boolean | null | undefined; max?: number | boolean | null | undefined }): Tensor;
   /** `aten::clip_.Tensor(Tensor(a!) self, Tensor? min=None, Tensor? max=None) -> Tensor(a!)` */
   clip_(self: Tensor, min?: Tensor | null, max?: Tensor | null): Tensor;
-  clip_(self: Tensor, options?: { min?: Tensor | null; max?: Tensor | null }): Tensor;
+  clip_(self: Tensor, options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   /** `aten::clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor` */
-  clone(self: Tensor, options?: { memory_format?: MemoryFormat | null }): Tensor;
+  clone(self: Tensor, options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::coalesce(Tensor(a) self) -> Tensor(a)` */
   coalesce(self: Tensor): Tensor;
   /** `aten::col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor` */
@@ -3150,17 +3150,17 @@ export interface TorchOperators {
   column_stack(tensors: readonly Tensor[]): Tensor;
   /** `aten::combinations(Tensor self, int r=2, bool with_replacement=False) -> Tensor` */
   combinations(self: Tensor, r?: number, with_replacement?: boolean): Tensor;
-  combinations(self: Tensor, options?: { r?: number; with_replacement?: boolean }): Tensor;
+  combinations(self: Tensor, options?: { r?: number | undefined; with_replacement?: boolean | undefined }): Tensor;
   /** `aten::complex(Tensor real, Tensor imag) -> Tensor` */
   complex(real: Tensor, imag: Tensor): Tensor;
   /** `aten::concat(Tensor[] tensors, int dim=0) -> Tensor` */
   concat(tensors: readonly Tensor[], dim?: number): Tensor;
-  concat(tensors: readonly Tensor[], options?: { dim?: number }): Tensor;
+  concat(tensors: readonly Tensor[], options?: { dim?: number | undefined }): Tensor;
   /** `aten::concat.names(Tensor[] tensors, str dim) -> Tensor` */
   concat(tensors: readonly Tensor[], dim: string): Tensor;
   /** `aten::concatenate(Tensor[] tensors, int dim=0) -> Tensor` */
   concatenate(tensors: readonly Tensor[], dim?: number): Tensor;
-  concatenate(tensors: readonly Tensor[], options?: { dim?: number }): Tensor;
+  concatenate(tensors: readonly Tensor[], options?: { dim?: number | undefined }): Tensor;
   /** `aten::concatenate.names(Tensor[] tensors, str dim) -> Tensor` */
   concatenate(tensors: readonly Tensor[], dim: string): Tensor;
   /** `aten::conj(Tensor(a) self) -> Tensor(a)` */
@@ -3171,41 +3171,41 @@ export interface TorchOperators {
   conj_physical_(self: Tensor): Tensor;
   /** `aten::constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor` */
   constant_pad_nd(self: Tensor, pad: readonly number[], value?: number | boolean): Tensor;
-  constant_pad_nd(self: Tensor, pad: readonly number[], options?: { value?: number | boolean }): Tensor;
+  constant_pad_nd(self: Tensor, pad: readonly number[], options?: { value?: number | boolean | undefined }): Tensor;
   /** `aten::contiguous(Tensor(a) self, *, MemoryFormat memory_format=0) -> Tensor(a)` */
-  contiguous(self: Tensor, options?: { memory_format?: MemoryFormat }): Tensor;
+  contiguous(self: Tensor, options?: { memory_format?: MemoryFormat | undefined }): Tensor;
   /** `aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=[1], int[1] padding=[0], int[1] dilation=[1], int groups=1) -> Tensor` */
   conv1d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
-  conv1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  conv1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=[1], str padding="valid", int[1] dilation=[1], int groups=1) -> Tensor` */
   conv1d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: string, dilation?: readonly number[] | number, groups?: number): Tensor;
-  conv1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  conv1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: string | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1, int groups=1) -> Tensor` */
   conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
-  conv2d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  conv2d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, str padding="valid", int[2] dilation=1, int groups=1) -> Tensor` */
   conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: string, dilation?: readonly number[] | number, groups?: number): Tensor;
-  conv2d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  conv2d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: string | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::conv3d(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] dilation=1, int groups=1) -> Tensor` */
   conv3d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
-  conv3d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  conv3d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, str padding="valid", int[3] dilation=1, int groups=1) -> Tensor` */
   conv3d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: string, dilation?: readonly number[] | number, groups?: number): Tensor;
-  conv3d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: string; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  conv3d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: string | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::conv_depthwise3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias, int[3] stride, int[3] padding, int[3] dilation) -> Tensor` */
   conv_depthwise3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number, dilation: readonly number[] | number): Tensor;
   /** `aten::conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor` */
   conv_tbc(self: Tensor, weight: Tensor, bias: Tensor, pad?: number): Tensor;
-  conv_tbc(self: Tensor, weight: Tensor, bias: Tensor, options?: { pad?: number }): Tensor;
+  conv_tbc(self: Tensor, weight: Tensor, bias: Tensor, options?: { pad?: number | undefined }): Tensor;
   /** `aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=[1], int[1] padding=[0], int[1] output_padding=[0], int groups=1, int[1] dilation=[1]) -> Tensor` */
   conv_transpose1d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, output_padding?: readonly number[] | number, groups?: number, dilation?: readonly number[] | number): Tensor;
-  conv_transpose1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; output_padding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  conv_transpose1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; output_padding?: readonly number[] | number | undefined; groups?: number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] output_padding=0, int groups=1, int[2] dilation=1) -> Tensor` */
   conv_transpose2d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, output_padding?: readonly number[] | number, groups?: number, dilation?: readonly number[] | number): Tensor;
-  conv_transpose2d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; output_padding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  conv_transpose2d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; output_padding?: readonly number[] | number | undefined; groups?: number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] output_padding=0, int groups=1, int[3] dilation=1) -> Tensor` */
   conv_transpose3d(input: Tensor, weight: Tensor, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, output_padding?: readonly number[] | number, groups?: number, dilation?: readonly number[] | number): Tensor;
-  conv_transpose3d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; output_padding?: readonly number[] | number; groups?: number; dilation?: readonly number[] | number }): Tensor;
+  conv_transpose3d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; output_padding?: readonly number[] | number | undefined; groups?: number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups) -> Tensor` */
   convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, output_padding: readonly number[], groups: number): Tensor;
   /** `aten::convolution_backward_overrideable(Tensor grad_output, Tensor input, Tensor weight, int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups, bool[3] output_mask) -> (Tensor grad_input, Tensor grad_weight, Tensor grad_bias)` */
@@ -3214,16 +3214,16 @@ export interface TorchOperators {
   convolution_overrideable(input: Tensor, weight: Tensor, bias: Tensor | null, stride: readonly number[], padding: readonly number[], dilation: readonly number[], transposed: boolean, output_padding: readonly number[], groups: number): Tensor;
   /** `aten::copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor` */
   copy(self: Tensor, src: Tensor, non_blocking?: boolean): Tensor;
-  copy(self: Tensor, src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy(self: Tensor, src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)` */
   copy_(self: Tensor, src: Tensor, non_blocking?: boolean): Tensor;
-  copy_(self: Tensor, src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy_(self: Tensor, src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copy_sparse_to_sparse(Tensor self, Tensor src, bool non_blocking=False) -> Tensor` */
   copy_sparse_to_sparse(self: Tensor, src: Tensor, non_blocking?: boolean): Tensor;
-  copy_sparse_to_sparse(self: Tensor, src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy_sparse_to_sparse(self: Tensor, src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copy_sparse_to_sparse_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)` */
   copy_sparse_to_sparse_(self: Tensor, src: Tensor, non_blocking?: boolean): Tensor;
-  copy_sparse_to_sparse_(self: Tensor, src: Tensor, options?: { non_blocking?: boolean }): Tensor;
+  copy_sparse_to_sparse_(self: Tensor, src: Tensor, options?: { non_blocking?: boolean | undefined }): Tensor;
   /** `aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor` */
   copysign(self: Tensor, other: number | boolean): Tensor;
   /** `aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -3244,33 +3244,33 @@ export interface TorchOperators {
   cosh_(self: Tensor): Tensor;
   /** `aten::cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor` */
   cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin?: number, reduction?: number): Tensor;
-  cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, options?: { margin?: number; reduction?: number }): Tensor;
+  cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, options?: { margin?: number | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor` */
   cosine_similarity(x1: Tensor, x2: Tensor, dim?: number, eps?: number): Tensor;
-  cosine_similarity(x1: Tensor, x2: Tensor, options?: { dim?: number; eps?: number }): Tensor;
+  cosine_similarity(x1: Tensor, x2: Tensor, options?: { dim?: number | undefined; eps?: number | undefined }): Tensor;
   /** `aten::count_nonzero(Tensor self, int? dim=None) -> Tensor` */
   count_nonzero(self: Tensor, dim?: number | null): Tensor;
-  count_nonzero(self: Tensor, options?: { dim?: number | null }): Tensor;
+  count_nonzero(self: Tensor, options?: { dim?: number | null | undefined }): Tensor;
   /** `aten::count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor` */
   count_nonzero(self: Tensor, dim: readonly number[]): Tensor;
   /** `aten::cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor` */
-  cov(self: Tensor, options?: { correction?: number; fweights?: Tensor | null; aweights?: Tensor | null }): Tensor;
+  cov(self: Tensor, options?: { correction?: number | undefined; fweights?: Tensor | null | undefined; aweights?: Tensor | null | undefined }): Tensor;
   /** `aten::cross(Tensor self, Tensor other, int? dim=None) -> Tensor` */
   cross(self: Tensor, other: Tensor, dim?: number | null): Tensor;
-  cross(self: Tensor, other: Tensor, options?: { dim?: number | null }): Tensor;
+  cross(self: Tensor, other: Tensor, options?: { dim?: number | null | undefined }): Tensor;
   /** `aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100, float label_smoothing=0.) -> Tensor` */
   cross_entropy_loss(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number, label_smoothing?: number): Tensor;
-  cross_entropy_loss(self: Tensor, target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number; label_smoothing?: number }): Tensor;
+  cross_entropy_loss(self: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined; label_smoothing?: number | undefined }): Tensor;
   /** `aten::crow_indices(Tensor(a) self) -> Tensor(a)` */
   crow_indices(self: Tensor): Tensor;
   /** `aten::crow_indices_copy(Tensor self) -> Tensor` */
   crow_indices_copy(self: Tensor): Tensor;
   /** `aten::ctc_loss.IntList(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank=0, int reduction=1, bool zero_infinity=False) -> Tensor` */
   ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: readonly number[], target_lengths: readonly number[], blank?: number, reduction?: number, zero_infinity?: boolean): Tensor;
-  ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: readonly number[], target_lengths: readonly number[], options?: { blank?: number; reduction?: number; zero_infinity?: boolean }): Tensor;
+  ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: readonly number[], target_lengths: readonly number[], options?: { blank?: number | undefined; reduction?: number | undefined; zero_infinity?: boolean | undefined }): Tensor;
   /** `aten::ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, int reduction=1, bool zero_infinity=False) -> Tensor` */
   ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank?: number, reduction?: number, zero_infinity?: boolean): Tensor;
-  ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, options?: { blank?: number; reduction?: number; zero_infinity?: boolean }): Tensor;
+  ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, options?: { blank?: number | undefined; reduction?: number | undefined; zero_infinity?: boolean | undefined }): Tensor;
   /** `aten::cudnn_affine_grid_generator(Tensor theta, int N, int C, int H, int W) -> Tensor grid` */
   cudnn_affine_grid_generator(theta: Tensor, N: number, C: number, H: number, W: number): Tensor;
   /** `aten::cudnn_batch_norm(Tensor input, Tensor weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float exponential_average_factor, float epsilon) -> (Tensor, Tensor, Tensor, Tensor)` */
@@ -3296,25 +3296,25 @@ export interface TorchOperators {
   /** `aten::cummin.dimname(Tensor self, str dim) -> (Tensor values, Tensor indices)` */
   cummin(self: Tensor, dim: string): [Tensor, Tensor];
   /** `aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumprod(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumprod(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumprod.dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumprod(self: Tensor, dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumprod(self: Tensor, dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumprod_(Tensor(a!) self, int dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumprod_(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumprod_(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumprod_.dimname(Tensor(a!) self, str dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumprod_(self: Tensor, dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumprod_(self: Tensor, dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumsum(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumsum(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum.dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  cumsum(self: Tensor, dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumsum(self: Tensor, dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum_(Tensor(a!) self, int dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumsum_(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  cumsum_(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumsum_.dimname(Tensor(a!) self, str dim, *, ScalarType? dtype=None) -> Tensor(a!)` */
-  cumsum_(self: Tensor, dim: string, options?: { dtype?: DType | null }): Tensor;
+  cumsum_(self: Tensor, dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::cumulative_trapezoid.dx(Tensor y, *, Scalar dx=1, int dim=-1) -> Tensor` */
-  cumulative_trapezoid(y: Tensor, options?: { dx?: number | boolean; dim?: number }): Tensor;
+  cumulative_trapezoid(y: Tensor, options?: { dx?: number | boolean | undefined; dim?: number | undefined }): Tensor;
   /** `aten::cumulative_trapezoid.x(Tensor y, Tensor x, *, int dim=-1) -> Tensor` */
-  cumulative_trapezoid(y: Tensor, x: Tensor, options?: { dim?: number }): Tensor;
+  cumulative_trapezoid(y: Tensor, x: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::data(Tensor self) -> Tensor` */
   data(self: Tensor): Tensor;
   /** `aten::deg2rad(Tensor self) -> Tensor` */
@@ -3337,34 +3337,34 @@ export interface TorchOperators {
   detach_copy(self: Tensor): Tensor;
   /** `aten::diag(Tensor self, int diagonal=0) -> Tensor` */
   diag(self: Tensor, diagonal?: number): Tensor;
-  diag(self: Tensor, options?: { diagonal?: number }): Tensor;
+  diag(self: Tensor, options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor` */
   diag_embed(self: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
-  diag_embed(self: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diag_embed(self: Tensor, options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diagflat(Tensor self, int offset=0) -> Tensor` */
   diagflat(self: Tensor, offset?: number): Tensor;
-  diagflat(self: Tensor, options?: { offset?: number }): Tensor;
+  diagflat(self: Tensor, options?: { offset?: number | undefined }): Tensor;
   /** `aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)` */
   diagonal(self: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
-  diagonal(self: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diagonal(self: Tensor, options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diagonal.Dimname(Tensor(a) self, *, str outdim, str dim1, str dim2, int offset=0) -> Tensor(a)` */
-  diagonal(self: Tensor, options: { outdim: string; dim1: string; dim2: string; offset?: number }): Tensor;
+  diagonal(self: Tensor, options: { outdim: string; dim1: string; dim2: string; offset?: number | undefined }): Tensor;
   /** `aten::diagonal_copy(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor` */
   diagonal_copy(self: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
-  diagonal_copy(self: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diagonal_copy(self: Tensor, options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor` */
   diagonal_scatter(self: Tensor, src: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor;
-  diagonal_scatter(self: Tensor, src: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  diagonal_scatter(self: Tensor, src: Tensor, options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor` */
   diff(self: Tensor, n?: number, dim?: number, prepend?: Tensor | null, append?: Tensor | null): Tensor;
-  diff(self: Tensor, options?: { n?: number; dim?: number; prepend?: Tensor | null; append?: Tensor | null }): Tensor;
+  diff(self: Tensor, options?: { n?: number | undefined; dim?: number | undefined; prepend?: Tensor | null | undefined; append?: Tensor | null | undefined }): Tensor;
   /** `aten::digamma(Tensor self) -> Tensor` */
   digamma(self: Tensor): Tensor;
   /** `aten::digamma_(Tensor(a!) self) -> Tensor(a!)` */
   digamma_(self: Tensor): Tensor;
   /** `aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor` */
   dist(self: Tensor, other: Tensor, p?: number | boolean): Tensor;
-  dist(self: Tensor, other: Tensor, options?: { p?: number | boolean }): Tensor;
+  dist(self: Tensor, other: Tensor, options?: { p?: number | boolean | undefined }): Tensor;
   /** `aten::div.Scalar(Tensor self, Scalar other) -> Tensor` */
   div(self: Tensor | number, other: number | boolean): Tensor;
   /** `aten::div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor` */
@@ -3410,19 +3410,19 @@ export interface TorchOperators {
   /** `aten::dstack(Tensor[] tensors) -> Tensor` */
   dstack(tensors: readonly Tensor[]): Tensor;
   /** `aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor` */
-  einsum(equation: string, tensors: readonly Tensor[], options?: { path?: readonly number[] | null }): Tensor;
+  einsum(equation: string, tensors: readonly Tensor[], options?: { path?: readonly number[] | null | undefined }): Tensor;
   /** `aten::elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor` */
   elu(self: Tensor, alpha?: number | boolean, scale?: number | boolean, input_scale?: number | boolean): Tensor;
-  elu(self: Tensor, options?: { alpha?: number | boolean; scale?: number | boolean; input_scale?: number | boolean }): Tensor;
+  elu(self: Tensor, options?: { alpha?: number | boolean | undefined; scale?: number | boolean | undefined; input_scale?: number | boolean | undefined }): Tensor;
   /** `aten::elu_(Tensor(a!) self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor(a!)` */
   elu_(self: Tensor, alpha?: number | boolean, scale?: number | boolean, input_scale?: number | boolean): Tensor;
-  elu_(self: Tensor, options?: { alpha?: number | boolean; scale?: number | boolean; input_scale?: number | boolean }): Tensor;
+  elu_(self: Tensor, options?: { alpha?: number | boolean | undefined; scale?: number | boolean | undefined; input_scale?: number | boolean | undefined }): Tensor;
   /** `aten::embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor` */
   embedding(weight: Tensor, indices: Tensor, padding_idx?: number, scale_grad_by_freq?: boolean, sparse?: boolean): Tensor;
-  embedding(weight: Tensor, indices: Tensor, options?: { padding_idx?: number; scale_grad_by_freq?: boolean; sparse?: boolean }): Tensor;
+  embedding(weight: Tensor, indices: Tensor, options?: { padding_idx?: number | undefined; scale_grad_by_freq?: boolean | undefined; sparse?: boolean | undefined }): Tensor;
   /** `aten::embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False) -> (Tensor, Tensor, Tensor, Tensor)` */
   embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq?: boolean, mode?: number, sparse?: boolean, per_sample_weights?: Tensor | null, include_last_offset?: boolean): [Tensor, Tensor, Tensor, Tensor];
-  embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, options?: { scale_grad_by_freq?: boolean; mode?: number; sparse?: boolean; per_sample_weights?: Tensor | null; include_last_offset?: boolean }): [Tensor, Tensor, Tensor, Tensor];
+  embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, options?: { scale_grad_by_freq?: boolean | undefined; mode?: number | undefined; sparse?: boolean | undefined; per_sample_weights?: Tensor | null | undefined; include_last_offset?: boolean | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** `aten::embedding_bag.padding_idx(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool sparse, Tensor? per_sample_weights, bool include_last_offset, int? padding_idx) -> (Tensor, Tensor, Tensor, Tensor)` */
   embedding_bag(weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq: boolean, mode: number, sparse: boolean, per_sample_weights: Tensor | null, include_last_offset: boolean, padding_idx: number | null): [Tensor, Tensor, Tensor, Tensor];
   /** `aten::embedding_renorm(Tensor self, Tensor indices, float max_norm, float norm_type) -> Tensor` */
@@ -3430,17 +3430,17 @@ export interface TorchOperators {
   /** `aten::embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)` */
   embedding_renorm_(self: Tensor, indices: Tensor, max_norm: number, norm_type: number): Tensor;
   /** `aten::empty.memory_format(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  empty(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  empty(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   empty(...size: readonly number[]): Tensor;
   /** `aten::empty.names(int[] size, *, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  empty(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  empty(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   empty(...size: readonly number[]): Tensor;
   /** `aten::empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  empty_like(self: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  empty_like(self: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::empty_quantized(int[] size, Tensor qtensor, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  empty_quantized(size: readonly number[], qtensor: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null }): Tensor;
+  empty_quantized(size: readonly number[], qtensor: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::empty_strided(SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  empty_strided(size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  empty_strided(size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::eq.Scalar(Tensor self, Scalar other) -> Tensor` */
   eq(self: Tensor, other: number | boolean): Tensor;
   /** `aten::eq.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -3472,25 +3472,25 @@ export interface TorchOperators {
   /** `aten::exp_(Tensor(a!) self) -> Tensor(a!)` */
   exp_(self: Tensor): Tensor;
   /** `aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)` */
-  expand(self: Tensor, size: readonly number[], options?: { implicit?: boolean }): Tensor;
+  expand(self: Tensor, size: readonly number[], options?: { implicit?: boolean | undefined }): Tensor;
   /** `aten::expand_as(Tensor(a) self, Tensor other) -> Tensor(a)` */
   expand_as(self: Tensor, other: Tensor): Tensor;
   /** `aten::expand_copy(Tensor self, SymInt[] size, *, bool implicit=False) -> Tensor` */
-  expand_copy(self: Tensor, size: readonly number[], options?: { implicit?: boolean }): Tensor;
+  expand_copy(self: Tensor, size: readonly number[], options?: { implicit?: boolean | undefined }): Tensor;
   /** `aten::expm1(Tensor self) -> Tensor` */
   expm1(self: Tensor): Tensor;
   /** `aten::expm1_(Tensor(a!) self) -> Tensor(a!)` */
   expm1_(self: Tensor): Tensor;
   /** `aten::exponential(Tensor self, float lambd=1., *, Generator? generator=None) -> Tensor` */
-  exponential(self: Tensor, lambd?: number, options?: { generator?: Generator | null }): Tensor;
-  exponential(self: Tensor, options?: { lambd?: number; generator?: Generator | null }): Tensor;
+  exponential(self: Tensor, lambd?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  exponential(self: Tensor, options?: { lambd?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::exponential_(Tensor(a!) self, float lambd=1., *, Generator? generator=None) -> Tensor(a!)` */
-  exponential_(self: Tensor, lambd?: number, options?: { generator?: Generator | null }): Tensor;
-  exponential_(self: Tensor, options?: { lambd?: number; generator?: Generator | null }): Tensor;
+  exponential_(self: Tensor, lambd?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  exponential_(self: Tensor, options?: { lambd?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::eye(int n, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  eye(n: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  eye(n: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::eye.m(int n, int m, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  eye(n: number, m: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  eye(n: number, m: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::fake_quantize_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> Tensor` */
   fake_quantize_per_channel_affine(self: Tensor, scale: Tensor, zero_point: Tensor, axis: number, quant_min: number, quant_max: number): Tensor;
   /** `aten::fake_quantize_per_channel_affine_cachemask(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> (Tensor output, Tensor mask)` */
@@ -3527,70 +3527,70 @@ export interface TorchOperators {
   feature_dropout_(self: Tensor, p: number, train: boolean): Tensor;
   /** `aten::fft_fft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_fft(self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_fft(self: Tensor, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_fft(self: Tensor, options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_fft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_fft2(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_fft2(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_fft2(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_fftfreq(int n, float d=1., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  fft_fftfreq(n: number, d?: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
-  fft_fftfreq(n: number, options?: { d?: number; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  fft_fftfreq(n: number, d?: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
+  fft_fftfreq(n: number, options?: { d?: number | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::fft_fftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_fftn(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_fftn(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_fftn(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_fftshift(Tensor self, int[1]? dim=None) -> Tensor` */
   fft_fftshift(self: Tensor, dim?: readonly number[] | number | null): Tensor;
-  fft_fftshift(self: Tensor, options?: { dim?: readonly number[] | number | null }): Tensor;
+  fft_fftshift(self: Tensor, options?: { dim?: readonly number[] | number | null | undefined }): Tensor;
   /** `aten::fft_hfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_hfft(self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_hfft(self: Tensor, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_hfft(self: Tensor, options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_hfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_hfft2(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_hfft2(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_hfft2(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_hfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_hfftn(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_hfftn(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_hfftn(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_ifft(self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_ifft(self: Tensor, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_ifft(self: Tensor, options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_ifft2(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_ifft2(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_ifft2(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_ifftn(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_ifftn(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_ifftn(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ifftshift(Tensor self, int[1]? dim=None) -> Tensor` */
   fft_ifftshift(self: Tensor, dim?: readonly number[] | number | null): Tensor;
-  fft_ifftshift(self: Tensor, options?: { dim?: readonly number[] | number | null }): Tensor;
+  fft_ifftshift(self: Tensor, options?: { dim?: readonly number[] | number | null | undefined }): Tensor;
   /** `aten::fft_ihfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_ihfft(self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_ihfft(self: Tensor, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_ihfft(self: Tensor, options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ihfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_ihfft2(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_ihfft2(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_ihfft2(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_ihfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_ihfftn(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_ihfftn(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_ihfftn(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_irfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_irfft(self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_irfft(self: Tensor, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_irfft(self: Tensor, options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_irfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_irfft2(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_irfft2(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_irfft2(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_irfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_irfftn(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_irfftn(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_irfftn(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_rfft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor` */
   fft_rfft(self: Tensor, n?: number | null, dim?: number, norm?: string | null): Tensor;
-  fft_rfft(self: Tensor, options?: { n?: number | null; dim?: number; norm?: string | null }): Tensor;
+  fft_rfft(self: Tensor, options?: { n?: number | null | undefined; dim?: number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_rfft2(Tensor self, int[1]? s=None, int[1] dim=[-2, -1], str? norm=None) -> Tensor` */
   fft_rfft2(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number, norm?: string | null): Tensor;
-  fft_rfft2(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number; norm?: string | null }): Tensor;
+  fft_rfft2(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fft_rfftfreq(int n, float d=1., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  fft_rfftfreq(n: number, d?: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
-  fft_rfftfreq(n: number, options?: { d?: number; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  fft_rfftfreq(n: number, d?: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
+  fft_rfftfreq(n: number, options?: { d?: number | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::fft_rfftn(Tensor self, int[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor` */
   fft_rfftn(self: Tensor, s?: readonly number[] | number | null, dim?: readonly number[] | number | null, norm?: string | null): Tensor;
-  fft_rfftn(self: Tensor, options?: { s?: readonly number[] | number | null; dim?: readonly number[] | number | null; norm?: string | null }): Tensor;
+  fft_rfftn(self: Tensor, options?: { s?: readonly number[] | number | null | undefined; dim?: readonly number[] | number | null | undefined; norm?: string | null | undefined }): Tensor;
   /** `aten::fill.Scalar(Tensor self, Scalar value) -> Tensor` */
   fill(self: Tensor, value: number | boolean): Tensor;
   /** `aten::fill.Tensor(Tensor self, Tensor value) -> Tensor` */
@@ -3601,7 +3601,7 @@ export interface TorchOperators {
   fill_(self: Tensor, value: Tensor): Tensor;
   /** `aten::fill_diagonal_(Tensor(a!) self, Scalar fill_value, bool wrap=False) -> Tensor(a!)` */
   fill_diagonal_(self: Tensor, fill_value: number | boolean, wrap?: boolean): Tensor;
-  fill_diagonal_(self: Tensor, fill_value: number | boolean, options?: { wrap?: boolean }): Tensor;
+  fill_diagonal_(self: Tensor, fill_value: number | boolean, options?: { wrap?: boolean | undefined }): Tensor;
   /** `aten::fix(Tensor self) -> Tensor` */
   fix(self: Tensor): Tensor;
   /** `aten::fix_(Tensor(a!) self) -> Tensor(a!)` */
@@ -3612,7 +3612,7 @@ export interface TorchOperators {
   flatten(self: Tensor, start_dim: number, end_dim: number, out_dim: string): Tensor;
   /** `aten::flatten.using_ints(Tensor(a) self, int start_dim=0, int end_dim=-1) -> Tensor(a)` */
   flatten(self: Tensor, start_dim?: number, end_dim?: number): Tensor;
-  flatten(self: Tensor, options?: { start_dim?: number; end_dim?: number }): Tensor;
+  flatten(self: Tensor, options?: { start_dim?: number | undefined; end_dim?: number | undefined }): Tensor;
   /** `aten::flatten.using_names(Tensor(a) self, str start_dim, str end_dim, str out_dim) -> Tensor(a)` */
   flatten(self: Tensor, start_dim: string, end_dim: string, out_dim: string): Tensor;
   /** `aten::flatten_dense_tensors(Tensor[] tensors) -> Tensor` */
@@ -3671,23 +3671,23 @@ export interface TorchOperators {
   frobenius_norm(self: Tensor): Tensor;
   /** `aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor` */
   frobenius_norm(self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  frobenius_norm(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  frobenius_norm(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::from_file(str filename, bool? shared=None, int? size=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  from_file(filename: string, shared?: boolean | null, size?: number | null, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
-  from_file(filename: string, options?: { shared?: boolean | null; size?: number | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  from_file(filename: string, shared?: boolean | null, size?: number | null, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
+  from_file(filename: string, options?: { shared?: boolean | null | undefined; size?: number | null | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::full(SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  full(size: readonly number[], fill_value: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  full(size: readonly number[], fill_value: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::full.names(int[] size, Scalar fill_value, *, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  full(size: readonly number[], fill_value: number | boolean, options: { names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  full(size: readonly number[], fill_value: number | boolean, options: { names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  full_like(self: Tensor, fill_value: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  full_like(self: Tensor, fill_value: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::fused_moving_avg_obs_fake_quant(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor(a!) running_min, Tensor(b!) running_max, Tensor(c!) scale, Tensor(d!) zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> Tensor` */
   fused_moving_avg_obs_fake_quant(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, per_row_fake_quant?: boolean, symmetric_quant?: boolean): Tensor;
-  fused_moving_avg_obs_fake_quant(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean; symmetric_quant?: boolean }): Tensor;
+  fused_moving_avg_obs_fake_quant(self: Tensor, observer_on: Tensor, fake_quant_on: Tensor, running_min: Tensor, running_max: Tensor, scale: Tensor, zero_point: Tensor, averaging_const: number, quant_min: number, quant_max: number, ch_axis: number, options?: { per_row_fake_quant?: boolean | undefined; symmetric_quant?: boolean | undefined }): Tensor;
   /** `aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor` */
-  gather(self: Tensor, dim: number, index: Tensor, options?: { sparse_grad?: boolean }): Tensor;
+  gather(self: Tensor, dim: number, index: Tensor, options?: { sparse_grad?: boolean | undefined }): Tensor;
   /** `aten::gather.dimname(Tensor self, str dim, Tensor index, *, bool sparse_grad=False) -> Tensor` */
-  gather(self: Tensor, dim: string, index: Tensor, options?: { sparse_grad?: boolean }): Tensor;
+  gather(self: Tensor, dim: string, index: Tensor, options?: { sparse_grad?: boolean | undefined }): Tensor;
   /** `aten::gcd(Tensor self, Tensor other) -> Tensor` */
   gcd(self: Tensor, other: Tensor): Tensor;
   /** `aten::gcd_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
@@ -3701,38 +3701,38 @@ export interface TorchOperators {
   /** `aten::ge_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
   ge_(self: Tensor, other: Tensor): Tensor;
   /** `aten::gelu(Tensor self, *, str approximate="none") -> Tensor` */
-  gelu(self: Tensor, options?: { approximate?: string }): Tensor;
+  gelu(self: Tensor, options?: { approximate?: string | undefined }): Tensor;
   /** `aten::gelu_(Tensor(a!) self, *, str approximate="none") -> Tensor(a!)` */
-  gelu_(self: Tensor, options?: { approximate?: string }): Tensor;
+  gelu_(self: Tensor, options?: { approximate?: string | undefined }): Tensor;
   /** `aten::geometric(Tensor self, float p, *, Generator? generator=None) -> Tensor` */
-  geometric(self: Tensor, p: number, options?: { generator?: Generator | null }): Tensor;
+  geometric(self: Tensor, p: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::geometric_(Tensor(a!) self, float p, *, Generator? generator=None) -> Tensor(a!)` */
-  geometric_(self: Tensor, p: number, options?: { generator?: Generator | null }): Tensor;
+  geometric_(self: Tensor, p: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::geqrf(Tensor self) -> (Tensor a, Tensor tau)` */
   geqrf(self: Tensor): [Tensor, Tensor];
   /** `aten::ger(Tensor self, Tensor vec2) -> Tensor` */
   ger(self: Tensor, vec2: Tensor): Tensor;
   /** `aten::glu(Tensor self, int dim=-1) -> Tensor` */
   glu(self: Tensor, dim?: number): Tensor;
-  glu(self: Tensor, options?: { dim?: number }): Tensor;
+  glu(self: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::glu_backward_jvp(Tensor grad_x, Tensor grad_glu, Tensor x, Tensor dgrad_glu, Tensor dx, int dim) -> Tensor` */
   glu_backward_jvp(grad_x: Tensor, grad_glu: Tensor, x: Tensor, dgrad_glu: Tensor, dx: Tensor, dim: number): Tensor;
   /** `aten::glu_jvp(Tensor glu, Tensor x, Tensor dx, int dim) -> Tensor` */
   glu_jvp(glu: Tensor, x: Tensor, dx: Tensor, dim: number): Tensor;
   /** `aten::gradient.array(Tensor self, *, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(self: Tensor, options: { dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(self: Tensor, options: { dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalararray(Tensor self, *, Scalar spacing, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(self: Tensor, options: { spacing: number | boolean; dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(self: Tensor, options: { spacing: number | boolean; dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalarint(Tensor self, *, Scalar? spacing=None, int? dim=None, int edge_order=1) -> Tensor[]` */
-  gradient(self: Tensor, options?: { spacing?: number | boolean | null; dim?: number | null; edge_order?: number }): Tensor[];
+  gradient(self: Tensor, options?: { spacing?: number | boolean | null | undefined; dim?: number | null | undefined; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalarrayarray(Tensor self, *, Scalar[] spacing, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(self: Tensor, options: { spacing: readonly (number | boolean)[]; dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(self: Tensor, options: { spacing: readonly (number | boolean)[]; dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.scalarrayint(Tensor self, *, Scalar[] spacing, int? dim=None, int edge_order=1) -> Tensor[]` */
-  gradient(self: Tensor, options: { spacing: readonly (number | boolean)[]; dim?: number | null; edge_order?: number }): Tensor[];
+  gradient(self: Tensor, options: { spacing: readonly (number | boolean)[]; dim?: number | null | undefined; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.tensorarray(Tensor self, *, Tensor[] spacing, int[] dim, int edge_order=1) -> Tensor[]` */
-  gradient(self: Tensor, options: { spacing: readonly Tensor[]; dim: readonly number[]; edge_order?: number }): Tensor[];
+  gradient(self: Tensor, options: { spacing: readonly Tensor[]; dim: readonly number[]; edge_order?: number | undefined }): Tensor[];
   /** `aten::gradient.tensorarrayint(Tensor self, *, Tensor[] spacing, int? dim=None, int edge_order=1) -> Tensor[]` */
-  gradient(self: Tensor, options: { spacing: readonly Tensor[]; dim?: number | null; edge_order?: number }): Tensor[];
+  gradient(self: Tensor, options: { spacing: readonly Tensor[]; dim?: number | null | undefined; edge_order?: number | undefined }): Tensor[];
   /** `aten::greater.Scalar(Tensor self, Scalar other) -> Tensor` */
   greater(self: Tensor, other: number | boolean): Tensor;
   /** `aten::greater.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -3757,14 +3757,14 @@ export interface TorchOperators {
   grid_sampler_3d(input: Tensor, grid: Tensor, interpolation_mode: number, padding_mode: number, align_corners: boolean): Tensor;
   /** `aten::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, bool cudnn_enabled=True) -> Tensor` */
   group_norm(input: Tensor, num_groups: number, weight?: Tensor | null, bias?: Tensor | null, eps?: number, cudnn_enabled?: boolean): Tensor;
-  group_norm(input: Tensor, num_groups: number, options?: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnn_enabled?: boolean }): Tensor;
+  group_norm(input: Tensor, num_groups: number, options?: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number | undefined; cudnn_enabled?: boolean | undefined }): Tensor;
   /** `aten::gru.data(Tensor data, Tensor batch_sizes, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor)` */
   gru(data: Tensor, batch_sizes: Tensor, hx: Tensor, params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
   /** `aten::gru.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)` */
   gru(input: Tensor, hx: Tensor, params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, batch_first: boolean): [Tensor, Tensor];
   /** `aten::gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor` */
   gru_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih?: Tensor | null, b_hh?: Tensor | null): Tensor;
-  gru_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null; b_hh?: Tensor | null }): Tensor;
+  gru_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null | undefined; b_hh?: Tensor | null | undefined }): Tensor;
   /** `aten::gt.Scalar(Tensor self, Scalar other) -> Tensor` */
   gt(self: Tensor, other: number | boolean): Tensor;
   /** `aten::gt.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -3774,20 +3774,20 @@ export interface TorchOperators {
   /** `aten::gt_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
   gt_(self: Tensor, other: Tensor): Tensor;
   /** `aten::hamming_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  hamming_window(window_length: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  hamming_window(window_length: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::hamming_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  hamming_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  hamming_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::hamming_window.periodic_alpha(int window_length, bool periodic, float alpha, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  hamming_window(window_length: number, periodic: boolean, alpha: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  hamming_window(window_length: number, periodic: boolean, alpha: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::hamming_window.periodic_alpha_beta(int window_length, bool periodic, float alpha, float beta, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  hamming_window(window_length: number, periodic: boolean, alpha: number, beta: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  hamming_window(window_length: number, periodic: boolean, alpha: number, beta: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::hann_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  hann_window(window_length: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  hann_window(window_length: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::hann_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  hann_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  hann_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor` */
   hardshrink(self: Tensor, lambd?: number | boolean): Tensor;
-  hardshrink(self: Tensor, options?: { lambd?: number | boolean }): Tensor;
+  hardshrink(self: Tensor, options?: { lambd?: number | boolean | undefined }): Tensor;
   /** `aten::hardsigmoid(Tensor self) -> Tensor` */
   hardsigmoid(self: Tensor): Tensor;
   /** `aten::hardsigmoid_(Tensor(a!) self) -> Tensor(a!)` */
@@ -3798,34 +3798,34 @@ export interface TorchOperators {
   hardswish_(self: Tensor): Tensor;
   /** `aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor` */
   hardtanh(self: Tensor, min_val?: number | boolean, max_val?: number | boolean): Tensor;
-  hardtanh(self: Tensor, options?: { min_val?: number | boolean; max_val?: number | boolean }): Tensor;
+  hardtanh(self: Tensor, options?: { min_val?: number | boolean | undefined; max_val?: number | boolean | undefined }): Tensor;
   /** `aten::hardtanh_(Tensor(a!) self, Scalar min_val=-1, Scalar max_val=1) -> Tensor(a!)` */
   hardtanh_(self: Tensor, min_val?: number | boolean, max_val?: number | boolean): Tensor;
-  hardtanh_(self: Tensor, options?: { min_val?: number | boolean; max_val?: number | boolean }): Tensor;
+  hardtanh_(self: Tensor, options?: { min_val?: number | boolean | undefined; max_val?: number | boolean | undefined }): Tensor;
   /** `aten::heaviside(Tensor self, Tensor values) -> Tensor` */
   heaviside(self: Tensor, values: Tensor): Tensor;
   /** `aten::heaviside_(Tensor(a!) self, Tensor values) -> Tensor(a!)` */
   heaviside_(self: Tensor, values: Tensor): Tensor;
   /** `aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1., int reduction=1) -> Tensor` */
   hinge_embedding_loss(self: Tensor, target: Tensor, margin?: number, reduction?: number): Tensor;
-  hinge_embedding_loss(self: Tensor, target: Tensor, options?: { margin?: number; reduction?: number }): Tensor;
+  hinge_embedding_loss(self: Tensor, target: Tensor, options?: { margin?: number | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor` */
   histc(self: Tensor, bins?: number, min?: number | boolean, max?: number | boolean): Tensor;
-  histc(self: Tensor, options?: { bins?: number; min?: number | boolean; max?: number | boolean }): Tensor;
+  histc(self: Tensor, options?: { bins?: number | undefined; min?: number | boolean | undefined; max?: number | boolean | undefined }): Tensor;
   /** `aten::histogram.bin_ct(Tensor self, int bins=100, *, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor bin_edges)` */
-  histogram(self: Tensor, bins?: number, options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
-  histogram(self: Tensor, options?: { bins?: number; range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
+  histogram(self: Tensor, bins?: number, options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor];
+  histogram(self: Tensor, options?: { bins?: number | undefined; range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::histogram.bins_tensor(Tensor self, Tensor bins, *, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor bin_edges)` */
-  histogram(self: Tensor, bins: Tensor, options?: { weight?: Tensor | null; density?: boolean }): [Tensor, Tensor];
+  histogram(self: Tensor, bins: Tensor, options?: { weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::histogramdd(Tensor self, int[] bins, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)` */
   histogramdd(self: Tensor, bins: readonly number[], range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
-  histogramdd(self: Tensor, bins: readonly number[], options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  histogramdd(self: Tensor, bins: readonly number[], options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor[]];
   /** `aten::histogramdd.TensorList_bins(Tensor self, Tensor[] bins, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)` */
   histogramdd(self: Tensor, bins: readonly Tensor[], range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
-  histogramdd(self: Tensor, bins: readonly Tensor[], options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  histogramdd(self: Tensor, bins: readonly Tensor[], options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor[]];
   /** `aten::histogramdd.int_bins(Tensor self, int bins, float[]? range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)` */
   histogramdd(self: Tensor, bins: number, range?: readonly number[] | null, weight?: Tensor | null, density?: boolean): [Tensor, Tensor[]];
-  histogramdd(self: Tensor, bins: number, options?: { range?: readonly number[] | null; weight?: Tensor | null; density?: boolean }): [Tensor, Tensor[]];
+  histogramdd(self: Tensor, bins: number, options?: { range?: readonly number[] | null | undefined; weight?: Tensor | null | undefined; density?: boolean | undefined }): [Tensor, Tensor[]];
   /** `aten::hsplit.array(Tensor(a -> *) self, int[] indices) -> Tensor(a)[]` */
   hsplit(self: Tensor, indices: readonly number[]): Tensor[];
   /** `aten::hsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[]` */
@@ -3836,7 +3836,7 @@ export interface TorchOperators {
   hstack(tensors: readonly Tensor[]): Tensor;
   /** `aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor` */
   huber_loss(self: Tensor, target: Tensor, reduction?: number, delta?: number): Tensor;
-  huber_loss(self: Tensor, target: Tensor, options?: { reduction?: number; delta?: number }): Tensor;
+  huber_loss(self: Tensor, target: Tensor, options?: { reduction?: number | undefined; delta?: number | undefined }): Tensor;
   /** `aten::hypot(Tensor self, Tensor other) -> Tensor` */
   hypot(self: Tensor, other: Tensor): Tensor;
   /** `aten::hypot_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
@@ -3860,11 +3860,11 @@ export interface TorchOperators {
   /** `aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor` */
   index(self: Tensor, indices: readonly (Tensor | null)[]): Tensor;
   /** `aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor` */
-  index_add(self: Tensor, dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  index_add(self: Tensor, dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::index_add.dimname(Tensor self, str dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor` */
-  index_add(self: Tensor, dim: string, index: Tensor, source: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  index_add(self: Tensor, dim: string, index: Tensor, source: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::index_add_(Tensor(a!) self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor(a!)` */
-  index_add_(self: Tensor, dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  index_add_(self: Tensor, dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor` */
   index_copy(self: Tensor, dim: number, index: Tensor, source: Tensor): Tensor;
   /** `aten::index_copy.dimname(Tensor self, str dim, Tensor index, Tensor source) -> Tensor` */
@@ -3891,14 +3891,14 @@ export interface TorchOperators {
   index_fill_(self: Tensor, dim: number, index: Tensor, value: Tensor): Tensor;
   /** `aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor` */
   index_put(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor;
-  index_put(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean }): Tensor;
+  index_put(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::index_put_(Tensor(a!) self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor(a!)` */
   index_put_(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor;
-  index_put_(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean }): Tensor;
+  index_put_(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor` */
-  index_reduce(self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  index_reduce(self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::index_reduce_(Tensor(a!) self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor(a!)` */
-  index_reduce_(self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  index_reduce_(self: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::index_select(Tensor self, int dim, Tensor index) -> Tensor` */
   index_select(self: Tensor, dim: number, index: Tensor): Tensor;
   /** `aten::index_select.dimname(Tensor self, str dim, Tensor index) -> Tensor` */
@@ -3935,7 +3935,7 @@ export interface TorchOperators {
   is_nonzero(self: Tensor): boolean;
   /** `aten::is_pinned(Tensor self, Device? device=None) -> bool` */
   is_pinned(self: Tensor, device?: Device | null): boolean;
-  is_pinned(self: Tensor, options?: { device?: Device | null }): boolean;
+  is_pinned(self: Tensor, options?: { device?: Device | null | undefined }): boolean;
   /** `aten::is_same_size(Tensor self, Tensor other) -> bool` */
   is_same_size(self: Tensor, other: Tensor): boolean;
   /** `aten::is_set_to(Tensor self, Tensor tensor) -> bool` */
@@ -3946,15 +3946,15 @@ export interface TorchOperators {
   is_vulkan_available(): boolean;
   /** `aten::isclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> Tensor` */
   isclose(self: Tensor, other: Tensor, rtol?: number, atol?: number, equal_nan?: boolean): Tensor;
-  isclose(self: Tensor, other: Tensor, options?: { rtol?: number; atol?: number; equal_nan?: boolean }): Tensor;
+  isclose(self: Tensor, other: Tensor, options?: { rtol?: number | undefined; atol?: number | undefined; equal_nan?: boolean | undefined }): Tensor;
   /** `aten::isfinite(Tensor self) -> Tensor` */
   isfinite(self: Tensor): Tensor;
   /** `aten::isin.Scalar_Tensor(Scalar element, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor` */
-  isin(element: number | boolean, test_elements: Tensor, options?: { assume_unique?: boolean; invert?: boolean }): Tensor;
+  isin(element: number | boolean, test_elements: Tensor, options?: { assume_unique?: boolean | undefined; invert?: boolean | undefined }): Tensor;
   /** `aten::isin.Tensor_Scalar(Tensor elements, Scalar test_element, *, bool assume_unique=False, bool invert=False) -> Tensor` */
-  isin(elements: Tensor, test_element: number | boolean, options?: { assume_unique?: boolean; invert?: boolean }): Tensor;
+  isin(elements: Tensor, test_element: number | boolean, options?: { assume_unique?: boolean | undefined; invert?: boolean | undefined }): Tensor;
   /** `aten::isin.Tensor_Tensor(Tensor elements, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor` */
-  isin(elements: Tensor, test_elements: Tensor, options?: { assume_unique?: boolean; invert?: boolean }): Tensor;
+  isin(elements: Tensor, test_elements: Tensor, options?: { assume_unique?: boolean | undefined; invert?: boolean | undefined }): Tensor;
   /** `aten::isinf(Tensor self) -> Tensor` */
   isinf(self: Tensor): Tensor;
   /** `aten::isnan(Tensor self) -> Tensor` */
@@ -3967,32 +3967,32 @@ export interface TorchOperators {
   isreal(self: Tensor): Tensor;
   /** `aten::istft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, bool normalized=False, bool? onesided=None, int? length=None, bool return_complex=False) -> Tensor` */
   istft(self: Tensor, n_fft: number, hop_length?: number | null, win_length?: number | null, window?: Tensor | null, center?: boolean, normalized?: boolean, onesided?: boolean | null, length?: number | null, return_complex?: boolean): Tensor;
-  istft(self: Tensor, n_fft: number, options?: { hop_length?: number | null; win_length?: number | null; window?: Tensor | null; center?: boolean; normalized?: boolean; onesided?: boolean | null; length?: number | null; return_complex?: boolean }): Tensor;
+  istft(self: Tensor, n_fft: number, options?: { hop_length?: number | null | undefined; win_length?: number | null | undefined; window?: Tensor | null | undefined; center?: boolean | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; length?: number | null | undefined; return_complex?: boolean | undefined }): Tensor;
   /** `aten::item(Tensor self) -> Scalar` */
   item(self: Tensor): number;
   /** `aten::kaiser_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  kaiser_window(window_length: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  kaiser_window(window_length: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::kaiser_window.beta(int window_length, bool periodic, float beta, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  kaiser_window(window_length: number, periodic: boolean, beta: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  kaiser_window(window_length: number, periodic: boolean, beta: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::kaiser_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  kaiser_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  kaiser_window(window_length: number, periodic: boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor` */
-  kl_div(self: Tensor, target: Tensor, reduction?: number, options?: { log_target?: boolean }): Tensor;
-  kl_div(self: Tensor, target: Tensor, options?: { reduction?: number; log_target?: boolean }): Tensor;
+  kl_div(self: Tensor, target: Tensor, reduction?: number, options?: { log_target?: boolean | undefined }): Tensor;
+  kl_div(self: Tensor, target: Tensor, options?: { reduction?: number | undefined; log_target?: boolean | undefined }): Tensor;
   /** `aten::kron(Tensor self, Tensor other) -> Tensor` */
   kron(self: Tensor, other: Tensor): Tensor;
   /** `aten::kthvalue(Tensor self, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   kthvalue(self: Tensor, k: number, dim?: number, keepdim?: boolean): [Tensor, Tensor];
-  kthvalue(self: Tensor, k: number, options?: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
+  kthvalue(self: Tensor, k: number, options?: { dim?: number | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::kthvalue.dimname(Tensor self, int k, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   kthvalue(self: Tensor, k: number, dim: string, keepdim?: boolean): [Tensor, Tensor];
-  kthvalue(self: Tensor, k: number, dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  kthvalue(self: Tensor, k: number, dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   l1_loss(self: Tensor, target: Tensor, reduction?: number): Tensor;
-  l1_loss(self: Tensor, target: Tensor, options?: { reduction?: number }): Tensor;
+  l1_loss(self: Tensor, target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, bool cudnn_enable=True) -> Tensor` */
   layer_norm(input: Tensor, normalized_shape: readonly number[], weight?: Tensor | null, bias?: Tensor | null, eps?: number, cudnn_enable?: boolean): Tensor;
-  layer_norm(input: Tensor, normalized_shape: readonly number[], options?: { weight?: Tensor | null; bias?: Tensor | null; eps?: number; cudnn_enable?: boolean }): Tensor;
+  layer_norm(input: Tensor, normalized_shape: readonly number[], options?: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number | undefined; cudnn_enable?: boolean | undefined }): Tensor;
   /** `aten::lcm(Tensor self, Tensor other) -> Tensor` */
   lcm(self: Tensor, other: Tensor): Tensor;
   /** `aten::lcm_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
@@ -4011,10 +4011,10 @@ export interface TorchOperators {
   le_(self: Tensor, other: Tensor): Tensor;
   /** `aten::leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor` */
   leaky_relu(self: Tensor, negative_slope?: number | boolean): Tensor;
-  leaky_relu(self: Tensor, options?: { negative_slope?: number | boolean }): Tensor;
+  leaky_relu(self: Tensor, options?: { negative_slope?: number | boolean | undefined }): Tensor;
   /** `aten::leaky_relu_(Tensor(a!) self, Scalar negative_slope=0.01) -> Tensor(a!)` */
   leaky_relu_(self: Tensor, negative_slope?: number | boolean): Tensor;
-  leaky_relu_(self: Tensor, options?: { negative_slope?: number | boolean }): Tensor;
+  leaky_relu_(self: Tensor, options?: { negative_slope?: number | boolean | undefined }): Tensor;
   /** `aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor` */
   lerp(self: Tensor, end_: Tensor, weight: number | boolean): Tensor;
   /** `aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor` */
@@ -4050,127 +4050,127 @@ export interface TorchOperators {
   /** `aten::lift_fresh_copy(Tensor self) -> Tensor` */
   lift_fresh_copy(self: Tensor): Tensor;
   /** `aten::linalg_cholesky(Tensor self, *, bool upper=False) -> Tensor` */
-  linalg_cholesky(self: Tensor, options?: { upper?: boolean }): Tensor;
+  linalg_cholesky(self: Tensor, options?: { upper?: boolean | undefined }): Tensor;
   /** `aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)` */
-  linalg_cholesky_ex(self: Tensor, options?: { upper?: boolean; check_errors?: boolean }): [Tensor, Tensor];
+  linalg_cholesky_ex(self: Tensor, options?: { upper?: boolean | undefined; check_errors?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::linalg_cond(Tensor self, Scalar? p=None) -> Tensor` */
   linalg_cond(self: Tensor, p?: number | boolean | null): Tensor;
-  linalg_cond(self: Tensor, options?: { p?: number | boolean | null }): Tensor;
+  linalg_cond(self: Tensor, options?: { p?: number | boolean | null | undefined }): Tensor;
   /** `aten::linalg_cond.p_str(Tensor self, str p) -> Tensor` */
   linalg_cond(self: Tensor, p: string): Tensor;
   /** `aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor` */
-  linalg_cross(self: Tensor, other: Tensor, options?: { dim?: number }): Tensor;
+  linalg_cross(self: Tensor, other: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::linalg_det(Tensor A) -> Tensor` */
   linalg_det(A: Tensor): Tensor;
   /** `aten::linalg_diagonal(Tensor(a) A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor(a)` */
-  linalg_diagonal(A: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor;
+  linalg_diagonal(A: Tensor, options?: { offset?: number | undefined; dim1?: number | undefined; dim2?: number | undefined }): Tensor;
   /** `aten::linalg_eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)` */
   linalg_eig(self: Tensor): [Tensor, Tensor];
   /** `aten::linalg_eigh(Tensor self, str UPLO="L") -> (Tensor eigenvalues, Tensor eigenvectors)` */
   linalg_eigh(self: Tensor, UPLO?: string): [Tensor, Tensor];
-  linalg_eigh(self: Tensor, options?: { UPLO?: string }): [Tensor, Tensor];
+  linalg_eigh(self: Tensor, options?: { UPLO?: string | undefined }): [Tensor, Tensor];
   /** `aten::linalg_eigvals(Tensor self) -> Tensor` */
   linalg_eigvals(self: Tensor): Tensor;
   /** `aten::linalg_eigvalsh(Tensor self, str UPLO="L") -> Tensor` */
   linalg_eigvalsh(self: Tensor, UPLO?: string): Tensor;
-  linalg_eigvalsh(self: Tensor, options?: { UPLO?: string }): Tensor;
+  linalg_eigvalsh(self: Tensor, options?: { UPLO?: string | undefined }): Tensor;
   /** `aten::linalg_householder_product(Tensor input, Tensor tau) -> Tensor` */
   linalg_householder_product(input: Tensor, tau: Tensor): Tensor;
   /** `aten::linalg_inv(Tensor A) -> Tensor` */
   linalg_inv(A: Tensor): Tensor;
   /** `aten::linalg_inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)` */
-  linalg_inv_ex(A: Tensor, options?: { check_errors?: boolean }): [Tensor, Tensor];
+  linalg_inv_ex(A: Tensor, options?: { check_errors?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::linalg_ldl_factor(Tensor self, *, bool hermitian=False) -> (Tensor LD, Tensor pivots)` */
-  linalg_ldl_factor(self: Tensor, options?: { hermitian?: boolean }): [Tensor, Tensor];
+  linalg_ldl_factor(self: Tensor, options?: { hermitian?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::linalg_ldl_factor_ex(Tensor self, *, bool hermitian=False, bool check_errors=False) -> (Tensor LD, Tensor pivots, Tensor info)` */
-  linalg_ldl_factor_ex(self: Tensor, options?: { hermitian?: boolean; check_errors?: boolean }): [Tensor, Tensor, Tensor];
+  linalg_ldl_factor_ex(self: Tensor, options?: { hermitian?: boolean | undefined; check_errors?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::linalg_ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor` */
-  linalg_ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, options?: { hermitian?: boolean }): Tensor;
+  linalg_ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)` */
-  linalg_lstsq(self: Tensor, b: Tensor, rcond?: number | null, options?: { driver?: string | null }): [Tensor, Tensor, Tensor, Tensor];
-  linalg_lstsq(self: Tensor, b: Tensor, options?: { rcond?: number | null; driver?: string | null }): [Tensor, Tensor, Tensor, Tensor];
+  linalg_lstsq(self: Tensor, b: Tensor, rcond?: number | null, options?: { driver?: string | null | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  linalg_lstsq(self: Tensor, b: Tensor, options?: { rcond?: number | null | undefined; driver?: string | null | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** `aten::linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)` */
-  linalg_lu(A: Tensor, options?: { pivot?: boolean }): [Tensor, Tensor, Tensor];
+  linalg_lu(A: Tensor, options?: { pivot?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::linalg_lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)` */
-  linalg_lu_factor(A: Tensor, options?: { pivot?: boolean }): [Tensor, Tensor];
+  linalg_lu_factor(A: Tensor, options?: { pivot?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::linalg_lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (Tensor LU, Tensor pivots, Tensor info)` */
-  linalg_lu_factor_ex(A: Tensor, options?: { pivot?: boolean; check_errors?: boolean }): [Tensor, Tensor, Tensor];
+  linalg_lu_factor_ex(A: Tensor, options?: { pivot?: boolean | undefined; check_errors?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor` */
-  linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, options?: { left?: boolean; adjoint?: boolean }): Tensor;
+  linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, options?: { left?: boolean | undefined; adjoint?: boolean | undefined }): Tensor;
   /** `aten::linalg_matmul(Tensor self, Tensor other) -> Tensor` */
   linalg_matmul(self: Tensor, other: Tensor): Tensor;
   /** `aten::linalg_matrix_exp(Tensor self) -> Tensor` */
   linalg_matrix_exp(self: Tensor): Tensor;
   /** `aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_matrix_norm(self: Tensor, ord: number | boolean, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_matrix_norm(self: Tensor, ord: number | boolean, options?: { dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_matrix_norm(self: Tensor, ord: number | boolean, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_matrix_norm(self: Tensor, ord: number | boolean, options?: { dim?: readonly number[] | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_matrix_norm.str_ord(Tensor self, str ord="fro", int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_matrix_norm(self: Tensor, ord?: string, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_matrix_norm(self: Tensor, options?: { ord?: string; dim?: readonly number[]; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_matrix_norm(self: Tensor, ord?: string, dim?: readonly number[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_matrix_norm(self: Tensor, options?: { ord?: string | undefined; dim?: readonly number[] | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_matrix_power(Tensor self, int n) -> Tensor` */
   linalg_matrix_power(self: Tensor, n: number): Tensor;
   /** `aten::linalg_matrix_rank(Tensor self, float tol, bool hermitian=False) -> Tensor` */
   linalg_matrix_rank(self: Tensor, tol: number, hermitian?: boolean): Tensor;
-  linalg_matrix_rank(self: Tensor, tol: number, options?: { hermitian?: boolean }): Tensor;
+  linalg_matrix_rank(self: Tensor, tol: number, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_matrix_rank.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor` */
-  linalg_matrix_rank(self: Tensor, options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
+  linalg_matrix_rank(self: Tensor, options?: { atol?: number | null | undefined; rtol?: number | null | undefined; hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_matrix_rank.atol_rtol_tensor(Tensor input, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor` */
-  linalg_matrix_rank(input: Tensor, options?: { atol?: Tensor | null; rtol?: Tensor | null; hermitian?: boolean }): Tensor;
+  linalg_matrix_rank(input: Tensor, options?: { atol?: Tensor | null | undefined; rtol?: Tensor | null | undefined; hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_matrix_rank.tol_tensor(Tensor input, Tensor tol, bool hermitian=False) -> Tensor` */
   linalg_matrix_rank(input: Tensor, tol: Tensor, hermitian?: boolean): Tensor;
-  linalg_matrix_rank(input: Tensor, tol: Tensor, options?: { hermitian?: boolean }): Tensor;
+  linalg_matrix_rank(input: Tensor, tol: Tensor, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_multi_dot(Tensor[] tensors) -> Tensor` */
   linalg_multi_dot(tensors: readonly Tensor[]): Tensor;
   /** `aten::linalg_norm(Tensor self, Scalar? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_norm(self: Tensor, ord?: number | boolean | null, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_norm(self: Tensor, options?: { ord?: number | boolean | null; dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_norm(self: Tensor, ord?: number | boolean | null, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_norm(self: Tensor, options?: { ord?: number | boolean | null | undefined; dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_norm.ord_str(Tensor self, str ord, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_norm(self: Tensor, ord: string, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_norm(self: Tensor, ord: string, options?: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_norm(self: Tensor, ord: string, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_norm(self: Tensor, ord: string, options?: { dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linalg_pinv(Tensor self, float rcond, bool hermitian=False) -> Tensor` */
   linalg_pinv(self: Tensor, rcond: number, hermitian?: boolean): Tensor;
-  linalg_pinv(self: Tensor, rcond: number, options?: { hermitian?: boolean }): Tensor;
+  linalg_pinv(self: Tensor, rcond: number, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_pinv.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor` */
-  linalg_pinv(self: Tensor, options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): Tensor;
+  linalg_pinv(self: Tensor, options?: { atol?: number | null | undefined; rtol?: number | null | undefined; hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_pinv.atol_rtol_tensor(Tensor self, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor` */
-  linalg_pinv(self: Tensor, options?: { atol?: Tensor | null; rtol?: Tensor | null; hermitian?: boolean }): Tensor;
+  linalg_pinv(self: Tensor, options?: { atol?: Tensor | null | undefined; rtol?: Tensor | null | undefined; hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_pinv.rcond_tensor(Tensor self, Tensor rcond, bool hermitian=False) -> Tensor` */
   linalg_pinv(self: Tensor, rcond: Tensor, hermitian?: boolean): Tensor;
-  linalg_pinv(self: Tensor, rcond: Tensor, options?: { hermitian?: boolean }): Tensor;
+  linalg_pinv(self: Tensor, rcond: Tensor, options?: { hermitian?: boolean | undefined }): Tensor;
   /** `aten::linalg_qr(Tensor A, str mode="reduced") -> (Tensor Q, Tensor R)` */
   linalg_qr(A: Tensor, mode?: string): [Tensor, Tensor];
-  linalg_qr(A: Tensor, options?: { mode?: string }): [Tensor, Tensor];
+  linalg_qr(A: Tensor, options?: { mode?: string | undefined }): [Tensor, Tensor];
   /** `aten::linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)` */
   linalg_slogdet(A: Tensor): [Tensor, Tensor];
   /** `aten::linalg_solve(Tensor A, Tensor B, *, bool left=True) -> Tensor` */
-  linalg_solve(A: Tensor, B: Tensor, options?: { left?: boolean }): Tensor;
+  linalg_solve(A: Tensor, B: Tensor, options?: { left?: boolean | undefined }): Tensor;
   /** `aten::linalg_solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor info)` */
-  linalg_solve_ex(A: Tensor, B: Tensor, options?: { left?: boolean; check_errors?: boolean }): [Tensor, Tensor];
+  linalg_solve_ex(A: Tensor, B: Tensor, options?: { left?: boolean | undefined; check_errors?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::linalg_solve_triangular(Tensor self, Tensor B, *, bool upper, bool left=True, bool unitriangular=False) -> Tensor` */
-  linalg_solve_triangular(self: Tensor, B: Tensor, options: { upper: boolean; left?: boolean; unitriangular?: boolean }): Tensor;
+  linalg_solve_triangular(self: Tensor, B: Tensor, options: { upper: boolean; left?: boolean | undefined; unitriangular?: boolean | undefined }): Tensor;
   /** `aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)` */
-  linalg_svd(A: Tensor, full_matrices?: boolean, options?: { driver?: string | null }): [Tensor, Tensor, Tensor];
-  linalg_svd(A: Tensor, options?: { full_matrices?: boolean; driver?: string | null }): [Tensor, Tensor, Tensor];
+  linalg_svd(A: Tensor, full_matrices?: boolean, options?: { driver?: string | null | undefined }): [Tensor, Tensor, Tensor];
+  linalg_svd(A: Tensor, options?: { full_matrices?: boolean | undefined; driver?: string | null | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::linalg_svdvals(Tensor A, *, str? driver=None) -> Tensor` */
-  linalg_svdvals(A: Tensor, options?: { driver?: string | null }): Tensor;
+  linalg_svdvals(A: Tensor, options?: { driver?: string | null | undefined }): Tensor;
   /** `aten::linalg_tensorinv(Tensor self, int ind=2) -> Tensor` */
   linalg_tensorinv(self: Tensor, ind?: number): Tensor;
-  linalg_tensorinv(self: Tensor, options?: { ind?: number }): Tensor;
+  linalg_tensorinv(self: Tensor, options?: { ind?: number | undefined }): Tensor;
   /** `aten::linalg_tensorsolve(Tensor self, Tensor other, int[]? dims=None) -> Tensor` */
   linalg_tensorsolve(self: Tensor, other: Tensor, dims?: readonly number[] | null): Tensor;
-  linalg_tensorsolve(self: Tensor, other: Tensor, options?: { dims?: readonly number[] | null }): Tensor;
+  linalg_tensorsolve(self: Tensor, other: Tensor, options?: { dims?: readonly number[] | null | undefined }): Tensor;
   /** `aten::linalg_vander(Tensor x, *, int? N=None) -> Tensor` */
-  linalg_vander(x: Tensor, options?: { N?: number | null }): Tensor;
+  linalg_vander(x: Tensor, options?: { N?: number | null | undefined }): Tensor;
   /** `aten::linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor` */
-  linalg_vecdot(x: Tensor, y: Tensor, options?: { dim?: number }): Tensor;
+  linalg_vecdot(x: Tensor, y: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  linalg_vector_norm(self: Tensor, ord?: number | boolean, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  linalg_vector_norm(self: Tensor, options?: { ord?: number | boolean; dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  linalg_vector_norm(self: Tensor, ord?: number | boolean, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  linalg_vector_norm(self: Tensor, options?: { ord?: number | boolean | undefined; dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor` */
   linear(input: Tensor, weight: Tensor, bias?: Tensor | null): Tensor;
-  linear(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null }): Tensor;
+  linear(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined }): Tensor;
   /** `aten::linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  linspace(start: number | boolean, end_: number | boolean, steps: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  linspace(start: number | boolean, end_: number | boolean, steps: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::log(Tensor self) -> Tensor` */
   log(self: Tensor): Tensor;
   /** `aten::log10(Tensor self) -> Tensor` */
@@ -4188,20 +4188,20 @@ export interface TorchOperators {
   /** `aten::log_(Tensor(a!) self) -> Tensor(a!)` */
   log_(self: Tensor): Tensor;
   /** `aten::log_normal(Tensor self, float mean=1., float std=2., *, Generator? generator=None) -> Tensor` */
-  log_normal(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  log_normal(self: Tensor, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  log_normal(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  log_normal(self: Tensor, options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., *, Generator? generator=None) -> Tensor(a!)` */
-  log_normal_(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  log_normal_(self: Tensor, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  log_normal_(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  log_normal_(self: Tensor, options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::log_sigmoid(Tensor self) -> Tensor` */
   log_sigmoid(self: Tensor): Tensor;
   /** `aten::log_sigmoid_forward(Tensor self) -> (Tensor output, Tensor buffer)` */
   log_sigmoid_forward(self: Tensor): [Tensor, Tensor];
   /** `aten::log_softmax.Dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  log_softmax(self: Tensor, dim: string, options?: { dtype?: DType | null }): Tensor;
+  log_softmax(self: Tensor, dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   log_softmax(self: Tensor, dim: number, dtype?: DType | null): Tensor;
-  log_softmax(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  log_softmax(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::logaddexp(Tensor self, Tensor other) -> Tensor` */
   logaddexp(self: Tensor, other: Tensor): Tensor;
   /** `aten::logaddexp2(Tensor self, Tensor other) -> Tensor` */
@@ -4230,26 +4230,26 @@ export interface TorchOperators {
   logical_xor_(self: Tensor, other: Tensor): Tensor;
   /** `aten::logit(Tensor self, float? eps=None) -> Tensor` */
   logit(self: Tensor, eps?: number | null): Tensor;
-  logit(self: Tensor, options?: { eps?: number | null }): Tensor;
+  logit(self: Tensor, options?: { eps?: number | null | undefined }): Tensor;
   /** `aten::logit_(Tensor(a!) self, float? eps=None) -> Tensor(a!)` */
   logit_(self: Tensor, eps?: number | null): Tensor;
-  logit_(self: Tensor, options?: { eps?: number | null }): Tensor;
+  logit_(self: Tensor, options?: { eps?: number | null | undefined }): Tensor;
   /** `aten::logspace(Scalar start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  logspace(start: number | boolean, end_: number | boolean, steps: number, base?: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
-  logspace(start: number | boolean, end_: number | boolean, steps: number, options?: { base?: number; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  logspace(start: number | boolean, end_: number | boolean, steps: number, base?: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
+  logspace(start: number | boolean, end_: number | boolean, steps: number, options?: { base?: number | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor` */
   logsumexp(self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  logsumexp(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  logsumexp(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::logsumexp.names(Tensor self, str[1] dim, bool keepdim=False) -> Tensor` */
   logsumexp(self: Tensor, dim: readonly string[], keepdim?: boolean): Tensor;
-  logsumexp(self: Tensor, dim: readonly string[], options?: { keepdim?: boolean }): Tensor;
+  logsumexp(self: Tensor, dim: readonly string[], options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::lstm.data(Tensor data, Tensor batch_sizes, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor, Tensor)` */
   lstm(data: Tensor, batch_sizes: Tensor, hx: readonly Tensor[], params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor, Tensor];
   /** `aten::lstm.input(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor, Tensor)` */
   lstm(input: Tensor, hx: readonly Tensor[], params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, batch_first: boolean): [Tensor, Tensor, Tensor];
   /** `aten::lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> (Tensor, Tensor)` */
   lstm_cell(input: Tensor, hx: readonly Tensor[], w_ih: Tensor, w_hh: Tensor, b_ih?: Tensor | null, b_hh?: Tensor | null): [Tensor, Tensor];
-  lstm_cell(input: Tensor, hx: readonly Tensor[], w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null; b_hh?: Tensor | null }): [Tensor, Tensor];
+  lstm_cell(input: Tensor, hx: readonly Tensor[], w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null | undefined; b_hh?: Tensor | null | undefined }): [Tensor, Tensor];
   /** `aten::lt.Scalar(Tensor self, Scalar other) -> Tensor` */
   lt(self: Tensor, other: number | boolean): Tensor;
   /** `aten::lt.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -4262,14 +4262,14 @@ export interface TorchOperators {
   lu_solve(self: Tensor, LU_data: Tensor, LU_pivots: Tensor): Tensor;
   /** `aten::lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor P, Tensor L, Tensor U)` */
   lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data?: boolean, unpack_pivots?: boolean): [Tensor, Tensor, Tensor];
-  lu_unpack(LU_data: Tensor, LU_pivots: Tensor, options?: { unpack_data?: boolean; unpack_pivots?: boolean }): [Tensor, Tensor, Tensor];
+  lu_unpack(LU_data: Tensor, LU_pivots: Tensor, options?: { unpack_data?: boolean | undefined; unpack_pivots?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::mH(Tensor(a) self) -> Tensor(a)` */
   mH(self: Tensor): Tensor;
   /** `aten::mT(Tensor(a) self) -> Tensor(a)` */
   mT(self: Tensor): Tensor;
   /** `aten::margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor` */
   margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin?: number, reduction?: number): Tensor;
-  margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, options?: { margin?: number; reduction?: number }): Tensor;
+  margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, options?: { margin?: number | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor` */
   masked_fill(self: Tensor, mask: Tensor, value: number | boolean): Tensor;
   /** `aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor` */
@@ -4296,30 +4296,30 @@ export interface TorchOperators {
   max(self: Tensor): Tensor;
   /** `aten::max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   max(self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
-  max(self: Tensor, dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  max(self: Tensor, dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   max(self: Tensor, dim: string, keepdim?: boolean): [Tensor, Tensor];
-  max(self: Tensor, dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  max(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max.other(Tensor self, Tensor other) -> Tensor` */
   max(self: Tensor, other: Tensor): Tensor;
   /** `aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> Tensor` */
   max_pool1d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  max_pool1d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  max_pool1d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> (Tensor, Tensor)` */
   max_pool1d_with_indices(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): [Tensor, Tensor];
-  max_pool1d_with_indices(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): [Tensor, Tensor];
+  max_pool1d_with_indices(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor` */
   max_pool2d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  max_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  max_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)` */
   max_pool2d_with_indices(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): [Tensor, Tensor];
-  max_pool2d_with_indices(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): [Tensor, Tensor];
+  max_pool2d_with_indices(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor` */
   max_pool3d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  max_pool3d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  max_pool3d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)` */
   max_pool3d_with_indices(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): [Tensor, Tensor];
-  max_pool3d_with_indices(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): [Tensor, Tensor];
+  max_pool3d_with_indices(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::max_unpool2d(Tensor self, Tensor indices, int[2] output_size) -> Tensor` */
   max_unpool2d(self: Tensor, indices: Tensor, output_size: readonly number[] | number): Tensor;
   /** `aten::max_unpool3d(Tensor self, Tensor indices, int[3] output_size, int[3] stride, int[3] padding) -> Tensor` */
@@ -4327,21 +4327,21 @@ export interface TorchOperators {
   /** `aten::maximum(Tensor self, Tensor other) -> Tensor` */
   maximum(self: Tensor | number, other: Tensor | number): Tensor;
   /** `aten::mean(Tensor self, *, ScalarType? dtype=None) -> Tensor` */
-  mean(self: Tensor, options?: { dtype?: DType | null }): Tensor;
+  mean(self: Tensor, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  mean(self: Tensor, dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  mean(self: Tensor, dim: readonly number[] | number | null, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  mean(self: Tensor, dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  mean(self: Tensor, dim: readonly number[] | number | null, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::mean.names_dim(Tensor self, str[1] dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  mean(self: Tensor, dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  mean(self: Tensor, dim: readonly string[], options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  mean(self: Tensor, dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  mean(self: Tensor, dim: readonly string[], options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::median(Tensor self) -> Tensor` */
   median(self: Tensor): Tensor;
   /** `aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   median(self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
-  median(self: Tensor, dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  median(self: Tensor, dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::median.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   median(self: Tensor, dim: string, keepdim?: boolean): [Tensor, Tensor];
-  median(self: Tensor, dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  median(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::meshgrid(Tensor[] tensors) -> Tensor[]` */
   meshgrid(tensors: readonly Tensor[]): Tensor[];
   /** `aten::meshgrid.indexing(Tensor[] tensors, *, str indexing) -> Tensor[]` */
@@ -4350,10 +4350,10 @@ export interface TorchOperators {
   min(self: Tensor): Tensor;
   /** `aten::min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   min(self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
-  min(self: Tensor, dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  min(self: Tensor, dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::min.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   min(self: Tensor, dim: string, keepdim?: boolean): [Tensor, Tensor];
-  min(self: Tensor, dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  min(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::min.other(Tensor self, Tensor other) -> Tensor` */
   min(self: Tensor, other: Tensor): Tensor;
   /** `aten::minimum(Tensor self, Tensor other) -> Tensor` */
@@ -4382,31 +4382,31 @@ export interface TorchOperators {
   mkldnn_convolution(self: Tensor, weight: Tensor, bias: Tensor | null, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number): Tensor;
   /** `aten::mkldnn_linear(Tensor self, Tensor weight, Tensor? bias=None) -> Tensor` */
   mkldnn_linear(self: Tensor, weight: Tensor, bias?: Tensor | null): Tensor;
-  mkldnn_linear(self: Tensor, weight: Tensor, options?: { bias?: Tensor | null }): Tensor;
+  mkldnn_linear(self: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined }): Tensor;
   /** `aten::mkldnn_linear_backward_input(int[] input_size, Tensor grad_output, Tensor weight) -> Tensor` */
   mkldnn_linear_backward_input(input_size: readonly number[], grad_output: Tensor, weight: Tensor): Tensor;
   /** `aten::mkldnn_linear_backward_weights(Tensor grad_output, Tensor input, Tensor weight, bool bias_defined) -> (Tensor, Tensor)` */
   mkldnn_linear_backward_weights(grad_output: Tensor, input: Tensor, weight: Tensor, bias_defined: boolean): [Tensor, Tensor];
   /** `aten::mkldnn_max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor` */
   mkldnn_max_pool2d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  mkldnn_max_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  mkldnn_max_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::mkldnn_max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor` */
   mkldnn_max_pool3d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  mkldnn_max_pool3d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  mkldnn_max_pool3d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::mkldnn_reorder_conv2d_weight(Tensor self, int[2] padding=0, int[2] stride=1, int[2] dilation=1, int groups=1) -> Tensor` */
   mkldnn_reorder_conv2d_weight(self: Tensor, padding?: readonly number[] | number, stride?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
-  mkldnn_reorder_conv2d_weight(self: Tensor, options?: { padding?: readonly number[] | number; stride?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  mkldnn_reorder_conv2d_weight(self: Tensor, options?: { padding?: readonly number[] | number | undefined; stride?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::mkldnn_reorder_conv3d_weight(Tensor self, int[3] padding=0, int[3] stride=1, int[3] dilation=1, int groups=1) -> Tensor` */
   mkldnn_reorder_conv3d_weight(self: Tensor, padding?: readonly number[] | number, stride?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor;
-  mkldnn_reorder_conv3d_weight(self: Tensor, options?: { padding?: readonly number[] | number; stride?: readonly number[] | number; dilation?: readonly number[] | number; groups?: number }): Tensor;
+  mkldnn_reorder_conv3d_weight(self: Tensor, options?: { padding?: readonly number[] | number | undefined; stride?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; groups?: number | undefined }): Tensor;
   /** `aten::mm(Tensor self, Tensor mat2) -> Tensor` */
   mm(self: Tensor, mat2: Tensor): Tensor;
   /** `aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   mode(self: Tensor, dim?: number, keepdim?: boolean): [Tensor, Tensor];
-  mode(self: Tensor, options?: { dim?: number; keepdim?: boolean }): [Tensor, Tensor];
+  mode(self: Tensor, options?: { dim?: number | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::mode.dimname(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   mode(self: Tensor, dim: string, keepdim?: boolean): [Tensor, Tensor];
-  mode(self: Tensor, dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  mode(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::moveaxis.int(Tensor(a) self, int source, int destination) -> Tensor(a)` */
   moveaxis(self: Tensor, source: number, destination: number): Tensor;
   /** `aten::moveaxis.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)` */
@@ -4417,7 +4417,7 @@ export interface TorchOperators {
   movedim(self: Tensor, source: readonly number[], destination: readonly number[]): Tensor;
   /** `aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   mse_loss(self: Tensor, target: Tensor, reduction?: number): Tensor;
-  mse_loss(self: Tensor, target: Tensor, options?: { reduction?: number }): Tensor;
+  mse_loss(self: Tensor, target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::msort(Tensor self) -> Tensor` */
   msort(self: Tensor): Tensor;
   /** `aten::mul.Scalar(Tensor self, Scalar other) -> Tensor` */
@@ -4430,15 +4430,15 @@ export interface TorchOperators {
   mul_(self: Tensor | number, other: Tensor | number): Tensor;
   /** `aten::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int reduction=1) -> Tensor` */
   multi_margin_loss(self: Tensor, target: Tensor, p?: number | boolean, margin?: number | boolean, weight?: Tensor | null, reduction?: number): Tensor;
-  multi_margin_loss(self: Tensor, target: Tensor, options?: { p?: number | boolean; margin?: number | boolean; weight?: Tensor | null; reduction?: number }): Tensor;
+  multi_margin_loss(self: Tensor, target: Tensor, options?: { p?: number | boolean | undefined; margin?: number | boolean | undefined; weight?: Tensor | null | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::multilabel_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   multilabel_margin_loss(self: Tensor, target: Tensor, reduction?: number): Tensor;
-  multilabel_margin_loss(self: Tensor, target: Tensor, options?: { reduction?: number }): Tensor;
+  multilabel_margin_loss(self: Tensor, target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::multilabel_margin_loss_forward(Tensor self, Tensor target, int reduction) -> (Tensor output, Tensor is_target)` */
   multilabel_margin_loss_forward(self: Tensor, target: Tensor, reduction: number): [Tensor, Tensor];
   /** `aten::multinomial(Tensor self, int num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor` */
-  multinomial(self: Tensor, num_samples: number, replacement?: boolean, options?: { generator?: Generator | null }): Tensor;
-  multinomial(self: Tensor, num_samples: number, options?: { replacement?: boolean; generator?: Generator | null }): Tensor;
+  multinomial(self: Tensor, num_samples: number, replacement?: boolean, options?: { generator?: Generator | null | undefined }): Tensor;
+  multinomial(self: Tensor, num_samples: number, options?: { replacement?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::multiply.Scalar(Tensor self, Scalar other) -> Tensor` */
   multiply(self: Tensor | number, other: number | boolean): Tensor;
   /** `aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -4455,30 +4455,30 @@ export interface TorchOperators {
   mvlgamma_(self: Tensor, p: number): Tensor;
   /** `aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor` */
   nan_to_num(self: Tensor, nan?: number | null, posinf?: number | null, neginf?: number | null): Tensor;
-  nan_to_num(self: Tensor, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
+  nan_to_num(self: Tensor, options?: { nan?: number | null | undefined; posinf?: number | null | undefined; neginf?: number | null | undefined }): Tensor;
   /** `aten::nan_to_num_(Tensor(a!) self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor(a!)` */
   nan_to_num_(self: Tensor, nan?: number | null, posinf?: number | null, neginf?: number | null): Tensor;
-  nan_to_num_(self: Tensor, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): Tensor;
+  nan_to_num_(self: Tensor, options?: { nan?: number | null | undefined; posinf?: number | null | undefined; neginf?: number | null | undefined }): Tensor;
   /** `aten::nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  nanmean(self: Tensor, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  nanmean(self: Tensor, options?: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  nanmean(self: Tensor, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  nanmean(self: Tensor, options?: { dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::nanmedian(Tensor self) -> Tensor` */
   nanmedian(self: Tensor): Tensor;
   /** `aten::nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   nanmedian(self: Tensor, dim: number, keepdim?: boolean): [Tensor, Tensor];
-  nanmedian(self: Tensor, dim: number, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  nanmedian(self: Tensor, dim: number, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::nanmedian.names_dim(Tensor self, str dim, bool keepdim=False) -> (Tensor values, Tensor indices)` */
   nanmedian(self: Tensor, dim: string, keepdim?: boolean): [Tensor, Tensor];
-  nanmedian(self: Tensor, dim: string, options?: { keepdim?: boolean }): [Tensor, Tensor];
+  nanmedian(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::nanquantile(Tensor self, Tensor q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  nanquantile(self: Tensor, q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  nanquantile(self: Tensor, q: Tensor, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  nanquantile(self: Tensor, q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  nanquantile(self: Tensor, q: Tensor, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::nanquantile.scalar(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  nanquantile(self: Tensor, q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  nanquantile(self: Tensor, q: number, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  nanquantile(self: Tensor, q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  nanquantile(self: Tensor, q: number, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  nansum(self: Tensor, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  nansum(self: Tensor, options?: { dim?: readonly number[] | number | null; keepdim?: boolean; dtype?: DType | null }): Tensor;
+  nansum(self: Tensor, dim?: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  nansum(self: Tensor, options?: { dim?: readonly number[] | number | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::narrow(Tensor(a) self, int dim, int start, int length) -> Tensor(a)` */
   narrow(self: Tensor, dim: number, start: number, length: number): Tensor;
   /** `aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, int length) -> Tensor(a)` */
@@ -4497,7 +4497,7 @@ export interface TorchOperators {
   native_layer_norm(input: Tensor, normalized_shape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number): [Tensor, Tensor, Tensor];
   /** `aten::native_norm(Tensor self, Scalar p=2) -> Tensor` */
   native_norm(self: Tensor, p?: number | boolean): Tensor;
-  native_norm(self: Tensor, options?: { p?: number | boolean }): Tensor;
+  native_norm(self: Tensor, options?: { p?: number | boolean | undefined }): Tensor;
   /** `aten::native_norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, ScalarType? dtype) -> Tensor` */
   native_norm(self: Tensor, p: number | boolean | null, dim: readonly number[] | number, keepdim: boolean, dtype: DType | null): Tensor;
   /** `aten::ne.Scalar(Tensor self, Scalar other) -> Tensor` */
@@ -4518,71 +4518,71 @@ export interface TorchOperators {
   negative_(self: Tensor): Tensor;
   /** `aten::nested_to_padded_tensor(Tensor self, float padding, int[]? output_size=None) -> Tensor` */
   nested_to_padded_tensor(self: Tensor, padding: number, output_size?: readonly number[] | null): Tensor;
-  nested_to_padded_tensor(self: Tensor, padding: number, options?: { output_size?: readonly number[] | null }): Tensor;
+  nested_to_padded_tensor(self: Tensor, padding: number, options?: { output_size?: readonly number[] | null | undefined }): Tensor;
   /** `aten::new_empty(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_empty(self: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_empty(self: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_empty_strided(self: Tensor, size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_empty_strided(self: Tensor, size: readonly number[], stride: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_full(self: Tensor, size: readonly number[], fill_value: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_full(self: Tensor, size: readonly number[], fill_value: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_ones(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_ones(self: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_ones(self: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::new_zeros(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  new_zeros(self: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  new_zeros(self: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::nextafter(Tensor self, Tensor other) -> Tensor` */
   nextafter(self: Tensor, other: Tensor): Tensor;
   /** `aten::nextafter_(Tensor(a!) self, Tensor other) -> Tensor(a!)` */
   nextafter_(self: Tensor, other: Tensor): Tensor;
   /** `aten::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor` */
   nll_loss(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number): Tensor;
-  nll_loss(self: Tensor, target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number }): Tensor;
+  nll_loss(self: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined }): Tensor;
   /** `aten::nll_loss2d(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor` */
   nll_loss2d(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number): Tensor;
-  nll_loss2d(self: Tensor, target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number }): Tensor;
+  nll_loss2d(self: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined }): Tensor;
   /** `aten::nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor output, Tensor total_weight)` */
   nll_loss2d_forward(self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignore_index: number): [Tensor, Tensor];
   /** `aten::nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor output, Tensor total_weight)` */
   nll_loss_forward(self: Tensor, target: Tensor, weight: Tensor | null, reduction: number, ignore_index: number): [Tensor, Tensor];
   /** `aten::nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor` */
   nll_loss_nd(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignore_index?: number): Tensor;
-  nll_loss_nd(self: Tensor, target: Tensor, options?: { weight?: Tensor | null; reduction?: number; ignore_index?: number }): Tensor;
+  nll_loss_nd(self: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: number | undefined; ignore_index?: number | undefined }): Tensor;
   /** `aten::nonzero(Tensor self) -> Tensor` */
   nonzero(self: Tensor): Tensor;
   /** `aten::nonzero_numpy(Tensor self) -> Tensor[]` */
   nonzero_numpy(self: Tensor): Tensor[];
   /** `aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor` */
   norm(self: Tensor, p?: number | boolean): Tensor;
-  norm(self: Tensor, options?: { p?: number | boolean }): Tensor;
+  norm(self: Tensor, options?: { p?: number | boolean | undefined }): Tensor;
   /** `aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor` */
   norm(self: Tensor, p: number | boolean | null, dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  norm(self: Tensor, p: number | boolean | null, dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  norm(self: Tensor, p: number | boolean | null, dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor` */
   norm(self: Tensor, p: number | boolean | null, dim: readonly number[] | number, keepdim: boolean, options: { dtype: DType }): Tensor;
   /** `aten::norm.ScalarOpt_dtype(Tensor self, Scalar? p, *, ScalarType dtype) -> Tensor` */
   norm(self: Tensor, p: number | boolean | null, options: { dtype: DType }): Tensor;
   /** `aten::norm.names_ScalarOpt_dim(Tensor self, Scalar? p, str[1] dim, bool keepdim=False) -> Tensor` */
   norm(self: Tensor, p: number | boolean | null, dim: readonly string[], keepdim?: boolean): Tensor;
-  norm(self: Tensor, p: number | boolean | null, dim: readonly string[], options?: { keepdim?: boolean }): Tensor;
+  norm(self: Tensor, p: number | boolean | null, dim: readonly string[], options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::norm.names_ScalarOpt_dim_dtype(Tensor self, Scalar? p, str[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor` */
   norm(self: Tensor, p: number | boolean | null, dim: readonly string[], keepdim: boolean, options: { dtype: DType }): Tensor;
   /** `aten::norm_except_dim(Tensor v, int pow=2, int dim=0) -> Tensor` */
   norm_except_dim(v: Tensor, pow?: number, dim?: number): Tensor;
-  norm_except_dim(v: Tensor, options?: { pow?: number; dim?: number }): Tensor;
+  norm_except_dim(v: Tensor, options?: { pow?: number | undefined; dim?: number | undefined }): Tensor;
   /** `aten::normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor` */
-  normal(mean: Tensor, std: Tensor, options?: { generator?: Generator | null }): Tensor;
+  normal(mean: Tensor, std: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::normal.Tensor_float(Tensor mean, float std=1., *, Generator? generator=None) -> Tensor` */
-  normal(mean: Tensor, std?: number, options?: { generator?: Generator | null }): Tensor;
-  normal(mean: Tensor, options?: { std?: number; generator?: Generator | null }): Tensor;
+  normal(mean: Tensor, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  normal(mean: Tensor, options?: { std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor` */
-  normal(mean: number, std: Tensor, options?: { generator?: Generator | null }): Tensor;
+  normal(mean: number, std: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::normal.float_float(float mean, float std, int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  normal(mean: number, std: number, size: readonly number[], options?: { generator?: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  normal(mean: number, std: number, size: readonly number[], options?: { generator?: Generator | null | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::normal_(Tensor(a!) self, float mean=0., float std=1., *, Generator? generator=None) -> Tensor(a!)` */
-  normal_(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  normal_(self: Tensor, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  normal_(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  normal_(self: Tensor, options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::normal_functional(Tensor self, float mean=0., float std=1., *, Generator? generator=None) -> Tensor` */
-  normal_functional(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null }): Tensor;
-  normal_functional(self: Tensor, options?: { mean?: number; std?: number; generator?: Generator | null }): Tensor;
+  normal_functional(self: Tensor, mean?: number, std?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  normal_functional(self: Tensor, options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::not_equal.Scalar(Tensor self, Scalar other) -> Tensor` */
   not_equal(self: Tensor, other: number | boolean): Tensor;
   /** `aten::not_equal.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -4593,61 +4593,61 @@ export interface TorchOperators {
   not_equal_(self: Tensor, other: Tensor): Tensor;
   /** `aten::nuclear_norm(Tensor self, bool keepdim=False) -> Tensor` */
   nuclear_norm(self: Tensor, keepdim?: boolean): Tensor;
-  nuclear_norm(self: Tensor, options?: { keepdim?: boolean }): Tensor;
+  nuclear_norm(self: Tensor, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::nuclear_norm.dim(Tensor self, int[2] dim, bool keepdim=False) -> Tensor` */
   nuclear_norm(self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  nuclear_norm(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  nuclear_norm(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::numpy_T(Tensor(a) self) -> Tensor(a)` */
   numpy_T(self: Tensor): Tensor;
   /** `aten::one_hot(Tensor self, int num_classes=-1) -> Tensor` */
   one_hot(self: Tensor, num_classes?: number): Tensor;
-  one_hot(self: Tensor, options?: { num_classes?: number }): Tensor;
+  one_hot(self: Tensor, options?: { num_classes?: number | undefined }): Tensor;
   /** `aten::ones(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  ones(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  ones(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   ones(...size: readonly number[]): Tensor;
   /** `aten::ones.names(int[] size, *, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  ones(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  ones(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   ones(...size: readonly number[]): Tensor;
   /** `aten::ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  ones_like(self: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  ones_like(self: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::orgqr(Tensor self, Tensor input2) -> Tensor` */
   orgqr(self: Tensor, input2: Tensor): Tensor;
   /** `aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor` */
   ormqr(self: Tensor, input2: Tensor, input3: Tensor, left?: boolean, transpose?: boolean): Tensor;
-  ormqr(self: Tensor, input2: Tensor, input3: Tensor, options?: { left?: boolean; transpose?: boolean }): Tensor;
+  ormqr(self: Tensor, input2: Tensor, input3: Tensor, options?: { left?: boolean | undefined; transpose?: boolean | undefined }): Tensor;
   /** `aten::outer(Tensor self, Tensor vec2) -> Tensor` */
   outer(self: Tensor, vec2: Tensor): Tensor;
   /** `aten::output_nr(Tensor self) -> int` */
   output_nr(self: Tensor): number;
   /** `aten::pad(Tensor self, int[] pad, str mode="constant", float? value=None) -> Tensor` */
   pad(self: Tensor, pad: readonly number[], mode?: string, value?: number | null): Tensor;
-  pad(self: Tensor, pad: readonly number[], options?: { mode?: string; value?: number | null }): Tensor;
+  pad(self: Tensor, pad: readonly number[], options?: { mode?: string | undefined; value?: number | null | undefined }): Tensor;
   /** `aten::pad_sequence(Tensor[] sequences, bool batch_first=False, float padding_value=0.) -> Tensor` */
   pad_sequence(sequences: readonly Tensor[], batch_first?: boolean, padding_value?: number): Tensor;
-  pad_sequence(sequences: readonly Tensor[], options?: { batch_first?: boolean; padding_value?: number }): Tensor;
+  pad_sequence(sequences: readonly Tensor[], options?: { batch_first?: boolean | undefined; padding_value?: number | undefined }): Tensor;
   /** `aten::pairwise_distance(Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False) -> Tensor` */
   pairwise_distance(x1: Tensor, x2: Tensor, p?: number, eps?: number, keepdim?: boolean): Tensor;
-  pairwise_distance(x1: Tensor, x2: Tensor, options?: { p?: number; eps?: number; keepdim?: boolean }): Tensor;
+  pairwise_distance(x1: Tensor, x2: Tensor, options?: { p?: number | undefined; eps?: number | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::pdist(Tensor self, float p=2.) -> Tensor` */
   pdist(self: Tensor, p?: number): Tensor;
-  pdist(self: Tensor, options?: { p?: number }): Tensor;
+  pdist(self: Tensor, options?: { p?: number | undefined }): Tensor;
   /** `aten::permute(Tensor(a) self, int[] dims) -> Tensor(a)` */
   permute(self: Tensor, dims: readonly number[]): Tensor;
   /** `aten::permute_copy(Tensor self, int[] dims) -> Tensor` */
   permute_copy(self: Tensor, dims: readonly number[]): Tensor;
   /** `aten::pin_memory(Tensor(a) self, Device? device=None) -> Tensor(a)` */
   pin_memory(self: Tensor, device?: Device | null): Tensor;
-  pin_memory(self: Tensor, options?: { device?: Device | null }): Tensor;
+  pin_memory(self: Tensor, options?: { device?: Device | null | undefined }): Tensor;
   /** `aten::pinverse(Tensor self, float rcond=1.0000000000000001e-15) -> Tensor` */
   pinverse(self: Tensor, rcond?: number): Tensor;
-  pinverse(self: Tensor, options?: { rcond?: number }): Tensor;
+  pinverse(self: Tensor, options?: { rcond?: number | undefined }): Tensor;
   /** `aten::pixel_shuffle(Tensor self, int upscale_factor) -> Tensor` */
   pixel_shuffle(self: Tensor, upscale_factor: number): Tensor;
   /** `aten::pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor` */
   pixel_unshuffle(self: Tensor, downscale_factor: number): Tensor;
   /** `aten::poisson(Tensor self, Generator? generator=None) -> Tensor` */
   poisson(self: Tensor, generator?: Generator | null): Tensor;
-  poisson(self: Tensor, options?: { generator?: Generator | null }): Tensor;
+  poisson(self: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor` */
   poisson_nll_loss(input: Tensor, target: Tensor, log_input: boolean, full: boolean, eps: number, reduction: number): Tensor;
   /** `aten::polar(Tensor abs, Tensor angle) -> Tensor` */
@@ -4671,21 +4671,21 @@ export interface TorchOperators {
   /** `aten::prelu(Tensor self, Tensor weight) -> Tensor` */
   prelu(self: Tensor, weight: Tensor): Tensor;
   /** `aten::prod(Tensor self, *, ScalarType? dtype=None) -> Tensor` */
-  prod(self: Tensor, options?: { dtype?: DType | null }): Tensor;
+  prod(self: Tensor, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::prod.dim_Dimname(Tensor self, str dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  prod(self: Tensor, dim: string, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  prod(self: Tensor, dim: string, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  prod(self: Tensor, dim: string, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  prod(self: Tensor, dim: string, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  prod(self: Tensor, dim: number, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  prod(self: Tensor, dim: number, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  prod(self: Tensor, dim: number, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  prod(self: Tensor, dim: number, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::promote_types(ScalarType type1, ScalarType type2) -> ScalarType` */
   promote_types(type1: DType, type2: DType): DType;
   /** `aten::put(Tensor self, Tensor index, Tensor source, bool accumulate=False) -> Tensor` */
   put(self: Tensor, index: Tensor, source: Tensor, accumulate?: boolean): Tensor;
-  put(self: Tensor, index: Tensor, source: Tensor, options?: { accumulate?: boolean }): Tensor;
+  put(self: Tensor, index: Tensor, source: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::put_(Tensor(a!) self, Tensor index, Tensor source, bool accumulate=False) -> Tensor(a!)` */
   put_(self: Tensor, index: Tensor, source: Tensor, accumulate?: boolean): Tensor;
-  put_(self: Tensor, index: Tensor, source: Tensor, options?: { accumulate?: boolean }): Tensor;
+  put_(self: Tensor, index: Tensor, source: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** `aten::q_per_channel_axis(Tensor self) -> int` */
   q_per_channel_axis(self: Tensor): number;
   /** `aten::q_per_channel_scales(Tensor self) -> Tensor` */
@@ -4698,13 +4698,13 @@ export interface TorchOperators {
   q_zero_point(self: Tensor): number;
   /** `aten::qr(Tensor self, bool some=True) -> (Tensor Q, Tensor R)` */
   qr(self: Tensor, some?: boolean): [Tensor, Tensor];
-  qr(self: Tensor, options?: { some?: boolean }): [Tensor, Tensor];
+  qr(self: Tensor, options?: { some?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::quantile(Tensor self, Tensor q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  quantile(self: Tensor, q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  quantile(self: Tensor, q: Tensor, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  quantile(self: Tensor, q: Tensor, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  quantile(self: Tensor, q: Tensor, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::quantile.scalar(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor` */
-  quantile(self: Tensor, q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string }): Tensor;
-  quantile(self: Tensor, q: number, options?: { dim?: number | null; keepdim?: boolean; interpolation?: string }): Tensor;
+  quantile(self: Tensor, q: number, dim?: number | null, keepdim?: boolean, options?: { interpolation?: string | undefined }): Tensor;
+  quantile(self: Tensor, q: number, options?: { dim?: number | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined }): Tensor;
   /** `aten::quantize_per_channel(Tensor self, Tensor scales, Tensor zero_points, int axis, ScalarType dtype) -> Tensor` */
   quantize_per_channel(self: Tensor, scales: Tensor, zero_points: Tensor, axis: number, dtype: DType): Tensor;
   /** `aten::quantize_per_tensor(Tensor self, float scale, int zero_point, ScalarType dtype) -> Tensor` */
@@ -4724,17 +4724,17 @@ export interface TorchOperators {
   /** `aten::quantized_gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> Tensor` */
   quantized_gru_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, packed_ih: Tensor, packed_hh: Tensor, col_offsets_ih: Tensor, col_offsets_hh: Tensor, scale_ih: number | boolean, scale_hh: number | boolean, zero_point_ih: number | boolean, zero_point_hh: number | boolean): Tensor;
   /** `aten::quantized_lstm.data_legacy(Tensor data, Tensor batch_sizes, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, *, ScalarType? dtype=None, bool use_dynamic=False) -> (Tensor, Tensor, Tensor)` */
-  quantized_lstm(data: Tensor, batch_sizes: Tensor, hx: readonly Tensor[], params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, options?: { dtype?: DType | null; use_dynamic?: boolean }): [Tensor, Tensor, Tensor];
+  quantized_lstm(data: Tensor, batch_sizes: Tensor, hx: readonly Tensor[], params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, options?: { dtype?: DType | null | undefined; use_dynamic?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::quantized_lstm.input_legacy(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first, *, ScalarType? dtype=None, bool use_dynamic=False) -> (Tensor, Tensor, Tensor)` */
-  quantized_lstm(input: Tensor, hx: readonly Tensor[], params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, batch_first: boolean, options?: { dtype?: DType | null; use_dynamic?: boolean }): [Tensor, Tensor, Tensor];
+  quantized_lstm(input: Tensor, hx: readonly Tensor[], params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, batch_first: boolean, options?: { dtype?: DType | null | undefined; use_dynamic?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::quantized_lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> (Tensor, Tensor)` */
   quantized_lstm_cell(input: Tensor, hx: readonly Tensor[], w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, packed_ih: Tensor, packed_hh: Tensor, col_offsets_ih: Tensor, col_offsets_hh: Tensor, scale_ih: number | boolean, scale_hh: number | boolean, zero_point_ih: number | boolean, zero_point_hh: number | boolean): [Tensor, Tensor];
   /** `aten::quantized_max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> Tensor` */
   quantized_max_pool1d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  quantized_max_pool1d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  quantized_max_pool1d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::quantized_max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor` */
   quantized_max_pool2d(self: Tensor, kernel_size: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, ceil_mode?: boolean): Tensor;
-  quantized_max_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number; ceil_mode?: boolean }): Tensor;
+  quantized_max_pool2d(self: Tensor, kernel_size: readonly number[] | number, options?: { stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined; ceil_mode?: boolean | undefined }): Tensor;
   /** `aten::quantized_rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> Tensor` */
   quantized_rnn_relu_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, packed_ih: Tensor, packed_hh: Tensor, col_offsets_ih: Tensor, col_offsets_hh: Tensor, scale_ih: number | boolean, scale_hh: number | boolean, zero_point_ih: number | boolean, zero_point_hh: number | boolean): Tensor;
   /** `aten::quantized_rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> Tensor` */
@@ -4744,66 +4744,66 @@ export interface TorchOperators {
   /** `aten::rad2deg_(Tensor(a!) self) -> Tensor(a!)` */
   rad2deg_(self: Tensor): Tensor;
   /** `aten::rand(int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  rand(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  rand(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   rand(...size: readonly number[]): Tensor;
   /** `aten::rand.generator(int[] size, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  rand(size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  rand(size: readonly number[], options: { generator: Generator | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   rand(...size: readonly number[]): Tensor;
   /** `aten::rand.generator_with_names(int[] size, *, Generator? generator, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  rand(size: readonly number[], options: { generator: Generator | null; names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  rand(size: readonly number[], options: { generator: Generator | null; names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   rand(...size: readonly number[]): Tensor;
   /** `aten::rand.names(int[] size, *, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  rand(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  rand(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   rand(...size: readonly number[]): Tensor;
   /** `aten::rand_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  rand_like(self: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  rand_like(self: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::randint(int high, int[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randint(high: number, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randint(high: number, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::randint.generator(int high, int[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randint(high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randint(high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::randint.low(int low, int high, int[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randint(low: number, high: number, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randint(low: number, high: number, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::randint.low_generator(int low, int high, int[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randint(low: number, high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randint(low: number, high: number, size: readonly number[], options: { generator: Generator | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::randint_like(Tensor self, int high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  randint_like(self: Tensor, high: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null }): Tensor;
+  randint_like(self: Tensor, high: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::randint_like.low_dtype(Tensor self, int low, int high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  randint_like(self: Tensor, low: number, high: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null }): Tensor;
+  randint_like(self: Tensor, low: number, high: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::randn(int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randn(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randn(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   randn(...size: readonly number[]): Tensor;
   /** `aten::randn.generator(int[] size, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randn(size: readonly number[], options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randn(size: readonly number[], options: { generator: Generator | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   randn(...size: readonly number[]): Tensor;
   /** `aten::randn.generator_with_names(int[] size, *, Generator? generator, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randn(size: readonly number[], options: { generator: Generator | null; names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randn(size: readonly number[], options: { generator: Generator | null; names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   randn(...size: readonly number[]): Tensor;
   /** `aten::randn.names(int[] size, *, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randn(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randn(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   randn(...size: readonly number[]): Tensor;
   /** `aten::randn_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  randn_like(self: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  randn_like(self: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::random(Tensor self, *, Generator? generator=None) -> Tensor` */
-  random(self: Tensor, options?: { generator?: Generator | null }): Tensor;
+  random(self: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random.from(Tensor self, int from, int? to, *, Generator? generator=None) -> Tensor` */
-  random(self: Tensor, from: number, to: number | null, options?: { generator?: Generator | null }): Tensor;
+  random(self: Tensor, from: number, to: number | null, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random.to(Tensor self, int to, *, Generator? generator=None) -> Tensor` */
-  random(self: Tensor, to: number, options?: { generator?: Generator | null }): Tensor;
+  random(self: Tensor, to: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random_(Tensor(a!) self, *, Generator? generator=None) -> Tensor(a!)` */
-  random_(self: Tensor, options?: { generator?: Generator | null }): Tensor;
+  random_(self: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!)` */
-  random_(self: Tensor, from: number, to: number | null, options?: { generator?: Generator | null }): Tensor;
+  random_(self: Tensor, from: number, to: number | null, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::random_.to(Tensor(a!) self, int to, *, Generator? generator=None) -> Tensor(a!)` */
-  random_(self: Tensor, to: number, options?: { generator?: Generator | null }): Tensor;
+  random_(self: Tensor, to: number, options?: { generator?: Generator | null | undefined }): Tensor;
   /** `aten::randperm(int n, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randperm(n: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randperm(n: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::randperm.generator(int n, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  randperm(n: number, options: { generator: Generator | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  randperm(n: number, options: { generator: Generator | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::range(Scalar start, Scalar end, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  range(start: number | boolean, end_: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  range(start: number | boolean, end_: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::range.step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  range(start: number | boolean, end_: number | boolean, step?: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
-  range(start: number | boolean, end_: number | boolean, options?: { step?: number | boolean; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  range(start: number | boolean, end_: number | boolean, step?: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
+  range(start: number | boolean, end_: number | boolean, options?: { step?: number | boolean | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::ravel(Tensor(a) self) -> Tensor(a)` */
   ravel(self: Tensor): Tensor;
   /** `aten::real(Tensor(a) self) -> Tensor(a)` */
@@ -4849,13 +4849,13 @@ export interface TorchOperators {
   /** `aten::repeat(Tensor self, SymInt[] repeats) -> Tensor` */
   repeat(self: Tensor, repeats: readonly number[]): Tensor;
   /** `aten::repeat_interleave.Tensor(Tensor repeats, *, int? output_size=None) -> Tensor` */
-  repeat_interleave(repeats: Tensor, options?: { output_size?: number | null }): Tensor;
+  repeat_interleave(repeats: Tensor, options?: { output_size?: number | null | undefined }): Tensor;
   /** `aten::repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=None, *, int? output_size=None) -> Tensor` */
-  repeat_interleave(self: Tensor, repeats: Tensor, dim?: number | null, options?: { output_size?: number | null }): Tensor;
-  repeat_interleave(self: Tensor, repeats: Tensor, options?: { dim?: number | null; output_size?: number | null }): Tensor;
+  repeat_interleave(self: Tensor, repeats: Tensor, dim?: number | null, options?: { output_size?: number | null | undefined }): Tensor;
+  repeat_interleave(self: Tensor, repeats: Tensor, options?: { dim?: number | null | undefined; output_size?: number | null | undefined }): Tensor;
   /** `aten::repeat_interleave.self_int(Tensor self, int repeats, int? dim=None, *, int? output_size=None) -> Tensor` */
-  repeat_interleave(self: Tensor, repeats: number, dim?: number | null, options?: { output_size?: number | null }): Tensor;
-  repeat_interleave(self: Tensor, repeats: number, options?: { dim?: number | null; output_size?: number | null }): Tensor;
+  repeat_interleave(self: Tensor, repeats: number, dim?: number | null, options?: { output_size?: number | null | undefined }): Tensor;
+  repeat_interleave(self: Tensor, repeats: number, options?: { dim?: number | null | undefined; output_size?: number | null | undefined }): Tensor;
   /** `aten::replication_pad1d(Tensor self, int[2] padding) -> Tensor` */
   replication_pad1d(self: Tensor, padding: readonly number[] | number): Tensor;
   /** `aten::replication_pad2d(Tensor self, int[4] padding) -> Tensor` */
@@ -4864,19 +4864,19 @@ export interface TorchOperators {
   replication_pad3d(self: Tensor, padding: readonly number[] | number): Tensor;
   /** `aten::requires_grad_(Tensor(a!) self, bool requires_grad=True) -> Tensor(a!)` */
   requires_grad_(self: Tensor, requires_grad?: boolean): Tensor;
-  requires_grad_(self: Tensor, options?: { requires_grad?: boolean }): Tensor;
+  requires_grad_(self: Tensor, options?: { requires_grad?: boolean | undefined }): Tensor;
   /** `aten::reshape(Tensor(a) self, SymInt[] shape) -> Tensor(a)` */
   reshape(self: Tensor, shape: readonly number[]): Tensor;
   /** `aten::reshape_as(Tensor(a) self, Tensor other) -> Tensor(a)` */
   reshape_as(self: Tensor, other: Tensor): Tensor;
   /** `aten::resize(Tensor self, SymInt[] size, *, MemoryFormat? memory_format=None) -> Tensor` */
-  resize(self: Tensor, size: readonly number[], options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize(self: Tensor, size: readonly number[], options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_(Tensor(a!) self, SymInt[] size, *, MemoryFormat? memory_format=None) -> Tensor(a!)` */
-  resize_(self: Tensor, size: readonly number[], options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize_(self: Tensor, size: readonly number[], options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_as(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor` */
-  resize_as(self: Tensor, the_template: Tensor, options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize_as(self: Tensor, the_template: Tensor, options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_as_(Tensor(a!) self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor(a!)` */
-  resize_as_(self: Tensor, the_template: Tensor, options?: { memory_format?: MemoryFormat | null }): Tensor;
+  resize_as_(self: Tensor, the_template: Tensor, options?: { memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::resize_as_sparse(Tensor self, Tensor the_template) -> Tensor` */
   resize_as_sparse(self: Tensor, the_template: Tensor): Tensor;
   /** `aten::resize_as_sparse_(Tensor(a!) self, Tensor the_template) -> Tensor(a!)` */
@@ -4903,20 +4903,20 @@ export interface TorchOperators {
   rnn_relu(input: Tensor, hx: Tensor, params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, batch_first: boolean): [Tensor, Tensor];
   /** `aten::rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor` */
   rnn_relu_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih?: Tensor | null, b_hh?: Tensor | null): Tensor;
-  rnn_relu_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null; b_hh?: Tensor | null }): Tensor;
+  rnn_relu_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null | undefined; b_hh?: Tensor | null | undefined }): Tensor;
   /** `aten::rnn_tanh.data(Tensor data, Tensor batch_sizes, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor)` */
   rnn_tanh(data: Tensor, batch_sizes: Tensor, hx: Tensor, params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
   /** `aten::rnn_tanh.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor)` */
   rnn_tanh(input: Tensor, hx: Tensor, params: readonly Tensor[], has_biases: boolean, num_layers: number, dropout: number, train: boolean, bidirectional: boolean, batch_first: boolean): [Tensor, Tensor];
   /** `aten::rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor` */
   rnn_tanh_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih?: Tensor | null, b_hh?: Tensor | null): Tensor;
-  rnn_tanh_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null; b_hh?: Tensor | null }): Tensor;
+  rnn_tanh_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, options?: { b_ih?: Tensor | null | undefined; b_hh?: Tensor | null | undefined }): Tensor;
   /** `aten::roll(Tensor self, int[1] shifts, int[1] dims=[]) -> Tensor` */
   roll(self: Tensor, shifts: readonly number[] | number, dims?: readonly number[] | number): Tensor;
-  roll(self: Tensor, shifts: readonly number[] | number, options?: { dims?: readonly number[] | number }): Tensor;
+  roll(self: Tensor, shifts: readonly number[] | number, options?: { dims?: readonly number[] | number | undefined }): Tensor;
   /** `aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor` */
   rot90(self: Tensor, k?: number, dims?: readonly number[]): Tensor;
-  rot90(self: Tensor, options?: { k?: number; dims?: readonly number[] }): Tensor;
+  rot90(self: Tensor, options?: { k?: number | undefined; dims?: readonly number[] | undefined }): Tensor;
   /** `aten::round(Tensor self) -> Tensor` */
   round(self: Tensor): Tensor;
   /** `aten::round.decimals(Tensor self, *, int decimals) -> Tensor` */
@@ -4933,27 +4933,27 @@ export interface TorchOperators {
   row_stack(tensors: readonly Tensor[]): Tensor;
   /** `aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor` */
   rrelu(self: Tensor, lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu(self: Tensor, options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu(self: Tensor, options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rrelu_(Tensor(a!) self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor(a!)` */
   rrelu_(self: Tensor, lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu_(self: Tensor, options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu_(self: Tensor, options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rrelu_with_noise(Tensor self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor` */
   rrelu_with_noise(self: Tensor, noise: Tensor, lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu_with_noise(self: Tensor, noise: Tensor, options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu_with_noise(self: Tensor, noise: Tensor, options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rrelu_with_noise_(Tensor(a!) self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor(a!)` */
   rrelu_with_noise_(self: Tensor, noise: Tensor, lower?: number | boolean, upper?: number | boolean, training?: boolean, generator?: Generator | null): Tensor;
-  rrelu_with_noise_(self: Tensor, noise: Tensor, options?: { lower?: number | boolean; upper?: number | boolean; training?: boolean; generator?: Generator | null }): Tensor;
+  rrelu_with_noise_(self: Tensor, noise: Tensor, options?: { lower?: number | boolean | undefined; upper?: number | boolean | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::rsqrt(Tensor self) -> Tensor` */
   rsqrt(self: Tensor): Tensor;
   /** `aten::rsqrt_(Tensor(a!) self) -> Tensor(a!)` */
   rsqrt_(self: Tensor): Tensor;
   /** `aten::rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   rsub(self: Tensor, other: number | boolean, alpha?: number | boolean): Tensor;
-  rsub(self: Tensor, other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  rsub(self: Tensor, other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  rsub(self: Tensor, other: Tensor, options?: { alpha?: number | boolean }): Tensor;
+  rsub(self: Tensor, other: Tensor, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::scalar_tensor(Scalar s, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  scalar_tensor(s: number | boolean, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  scalar_tensor(s: number | boolean, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   /** `aten::scatter.dimname_src(Tensor self, str dim, Tensor index, Tensor src) -> Tensor` */
   scatter(self: Tensor, dim: string, index: Tensor, src: Tensor): Tensor;
   /** `aten::scatter.dimname_value(Tensor self, str dim, Tensor index, Scalar value) -> Tensor` */
@@ -4981,15 +4981,15 @@ export interface TorchOperators {
   /** `aten::scatter_add_(Tensor(a!) self, int dim, Tensor index, Tensor src) -> Tensor(a!)` */
   scatter_add_(self: Tensor, dim: number, index: Tensor, src: Tensor): Tensor;
   /** `aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor` */
-  scatter_reduce(self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  scatter_reduce(self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::scatter_reduce_.two(Tensor(a!) self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor(a!)` */
-  scatter_reduce_(self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean }): Tensor;
+  scatter_reduce_(self: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, options?: { include_self?: boolean | undefined }): Tensor;
   /** `aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor` */
-  searchsorted(sorted_sequence: Tensor, self: number | boolean, options?: { out_int32?: boolean; right?: boolean; side?: string | null; sorter?: Tensor | null }): Tensor;
+  searchsorted(sorted_sequence: Tensor, self: number | boolean, options?: { out_int32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined }): Tensor;
   /** `aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor` */
-  searchsorted(sorted_sequence: Tensor, self: Tensor, options?: { out_int32?: boolean; right?: boolean; side?: string | null; sorter?: Tensor | null }): Tensor;
+  searchsorted(sorted_sequence: Tensor, self: Tensor, options?: { out_int32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined }): Tensor;
   /** `aten::segment_reduce(Tensor data, str reduce, *, Tensor? lengths=None, Tensor? indices=None, Tensor? offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor` */
-  segment_reduce(data: Tensor, reduce: string, options?: { lengths?: Tensor | null; indices?: Tensor | null; offsets?: Tensor | null; axis?: number; unsafe?: boolean; initial?: number | boolean | null }): Tensor;
+  segment_reduce(data: Tensor, reduce: string, options?: { lengths?: Tensor | null | undefined; indices?: Tensor | null | undefined; offsets?: Tensor | null | undefined; axis?: number | undefined; unsafe?: boolean | undefined; initial?: number | boolean | null | undefined }): Tensor;
   /** `aten::select.Dimname(Tensor(a) self, str dim, int index) -> Tensor(a)` */
   select(self: Tensor, dim: string, index: number): Tensor;
   /** `aten::select.int(Tensor(a) self, int dim, int index) -> Tensor(a)` */
@@ -5012,7 +5012,7 @@ export interface TorchOperators {
   set_(self: Tensor, source: Tensor): Tensor;
   /** `aten::set_.source_Tensor_storage_offset(Tensor(a!) self, Tensor source, SymInt storage_offset, SymInt[] size, SymInt[] stride=[]) -> Tensor(a!)` */
   set_(self: Tensor, source: Tensor, storage_offset: number, size: readonly number[], stride?: readonly number[]): Tensor;
-  set_(self: Tensor, source: Tensor, storage_offset: number, size: readonly number[], options?: { stride?: readonly number[] }): Tensor;
+  set_(self: Tensor, source: Tensor, storage_offset: number, size: readonly number[], options?: { stride?: readonly number[] | undefined }): Tensor;
   /** `aten::set_data(Tensor(a!) self, Tensor new_data) -> ()` */
   set_data(self: Tensor, new_data: Tensor): void;
   /** `aten::sgn(Tensor self) -> Tensor` */
@@ -5051,87 +5051,87 @@ export interface TorchOperators {
   size(self: Tensor, dim: number): number;
   /** `aten::slice.Tensor(Tensor(a) self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor(a)` */
   slice(self: Tensor, dim?: number, start?: number | null, end_?: number | null, step?: number): Tensor;
-  slice(self: Tensor, options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  slice(self: Tensor, options?: { dim?: number | undefined; start?: number | null | undefined; end?: number | null | undefined; step?: number | undefined }): Tensor;
   /** `aten::slice_copy.Tensor(Tensor self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor` */
   slice_copy(self: Tensor, dim?: number, start?: number | null, end_?: number | null, step?: number): Tensor;
-  slice_copy(self: Tensor, options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  slice_copy(self: Tensor, options?: { dim?: number | undefined; start?: number | null | undefined; end?: number | null | undefined; step?: number | undefined }): Tensor;
   /** `aten::slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor` */
   slice_scatter(self: Tensor, src: Tensor, dim?: number, start?: number | null, end_?: number | null, step?: number): Tensor;
-  slice_scatter(self: Tensor, src: Tensor, options?: { dim?: number; start?: number | null; end?: number | null; step?: number }): Tensor;
+  slice_scatter(self: Tensor, src: Tensor, options?: { dim?: number | undefined; start?: number | null | undefined; end?: number | null | undefined; step?: number | undefined }): Tensor;
   /** `aten::slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)` */
   slogdet(self: Tensor): [Tensor, Tensor];
   /** `aten::slow_conv3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias=None, int[3] stride=1, int[3] padding=0) -> Tensor` */
   slow_conv3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number): Tensor;
-  slow_conv3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  slow_conv3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv3d_forward(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias, int[3] stride, int[3] padding) -> Tensor` */
   slow_conv3d_forward(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias: Tensor | null, stride: readonly number[] | number, padding: readonly number[] | number): Tensor;
   /** `aten::slow_conv_dilated2d(Tensor self, Tensor weight, int[2] kernel_size, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1) -> Tensor` */
   slow_conv_dilated2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_dilated2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_dilated2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv_dilated3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] dilation=1) -> Tensor` */
   slow_conv_dilated3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_dilated3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_dilated3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv_transpose2d(Tensor self, Tensor weight, int[2] kernel_size, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] output_padding=0, int[2] dilation=1) -> Tensor` */
   slow_conv_transpose2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, output_padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_transpose2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; output_padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_transpose2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; output_padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::slow_conv_transpose3d(Tensor self, Tensor weight, int[3] kernel_size, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] output_padding=0, int[3] dilation=1) -> Tensor` */
   slow_conv_transpose3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number, output_padding?: readonly number[] | number, dilation?: readonly number[] | number): Tensor;
-  slow_conv_transpose3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number; output_padding?: readonly number[] | number; dilation?: readonly number[] | number }): Tensor;
+  slow_conv_transpose3d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined; output_padding?: readonly number[] | number | undefined; dilation?: readonly number[] | number | undefined }): Tensor;
   /** `aten::smm(Tensor self, Tensor mat2) -> Tensor` */
   smm(self: Tensor, mat2: Tensor): Tensor;
   /** `aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor` */
   smooth_l1_loss(self: Tensor, target: Tensor, reduction?: number, beta?: number): Tensor;
-  smooth_l1_loss(self: Tensor, target: Tensor, options?: { reduction?: number; beta?: number }): Tensor;
+  smooth_l1_loss(self: Tensor, target: Tensor, options?: { reduction?: number | undefined; beta?: number | undefined }): Tensor;
   /** `aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor` */
   soft_margin_loss(self: Tensor, target: Tensor, reduction?: number): Tensor;
-  soft_margin_loss(self: Tensor, target: Tensor, options?: { reduction?: number }): Tensor;
+  soft_margin_loss(self: Tensor, target: Tensor, options?: { reduction?: number | undefined }): Tensor;
   /** `aten::softmax.Dimname(Tensor self, str dim, *, ScalarType? dtype=None) -> Tensor` */
-  softmax(self: Tensor, dim: string, options?: { dtype?: DType | null }): Tensor;
+  softmax(self: Tensor, dim: string, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   softmax(self: Tensor, dim: number, dtype?: DType | null): Tensor;
-  softmax(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  softmax(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor` */
   softplus(self: Tensor, beta?: number | boolean, threshold?: number | boolean): Tensor;
-  softplus(self: Tensor, options?: { beta?: number | boolean; threshold?: number | boolean }): Tensor;
+  softplus(self: Tensor, options?: { beta?: number | boolean | undefined; threshold?: number | boolean | undefined }): Tensor;
   /** `aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor` */
   softshrink(self: Tensor, lambd?: number | boolean): Tensor;
-  softshrink(self: Tensor, options?: { lambd?: number | boolean }): Tensor;
+  softshrink(self: Tensor, options?: { lambd?: number | boolean | undefined }): Tensor;
   /** `aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)` */
   sort(self: Tensor, dim?: number, descending?: boolean): [Tensor, Tensor];
-  sort(self: Tensor, options?: { dim?: number; descending?: boolean }): [Tensor, Tensor];
+  sort(self: Tensor, options?: { dim?: number | undefined; descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sort.dimname(Tensor self, str dim, bool descending=False) -> (Tensor values, Tensor indices)` */
   sort(self: Tensor, dim: string, descending?: boolean): [Tensor, Tensor];
-  sort(self: Tensor, dim: string, options?: { descending?: boolean }): [Tensor, Tensor];
+  sort(self: Tensor, dim: string, options?: { descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sort.dimname_stable(Tensor self, *, bool? stable, str dim, bool descending=False) -> (Tensor values, Tensor indices)` */
-  sort(self: Tensor, options: { stable: boolean | null; dim: string; descending?: boolean }): [Tensor, Tensor];
+  sort(self: Tensor, options: { stable: boolean | null; dim: string; descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)` */
-  sort(self: Tensor, options: { stable: boolean | null; dim?: number; descending?: boolean }): [Tensor, Tensor];
+  sort(self: Tensor, options: { stable: boolean | null; dim?: number | undefined; descending?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::sparse_bsc_tensor.ccol_row_value(Tensor ccol_indices, Tensor row_indices, Tensor values, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_bsc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_bsc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_bsc_tensor.ccol_row_value_size(Tensor ccol_indices, Tensor row_indices, Tensor values, int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_bsc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_bsc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_bsr_tensor.crow_col_value(Tensor crow_indices, Tensor col_indices, Tensor values, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_bsr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_bsr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_bsr_tensor.crow_col_value_size(Tensor crow_indices, Tensor col_indices, Tensor values, int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_bsr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_bsr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_compressed_tensor.comp_plain_value(Tensor compressed_indices, Tensor plain_indices, Tensor values, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_compressed_tensor(compressed_indices: Tensor, plain_indices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_compressed_tensor(compressed_indices: Tensor, plain_indices: Tensor, values: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_compressed_tensor.comp_plain_value_size(Tensor compressed_indices, Tensor plain_indices, Tensor values, int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_compressed_tensor(compressed_indices: Tensor, plain_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_compressed_tensor(compressed_indices: Tensor, plain_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_coo_tensor.indices(Tensor indices, Tensor values, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  sparse_coo_tensor(indices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_coo_tensor(indices: Tensor, values: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_coo_tensor.indices_size(Tensor indices, Tensor values, int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  sparse_coo_tensor(indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_coo_tensor(indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_coo_tensor.size(int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_coo_tensor(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_coo_tensor(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_csc_tensor.ccol_row_value(Tensor ccol_indices, Tensor row_indices, Tensor values, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_csc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_csc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_csc_tensor.ccol_row_value_size(Tensor ccol_indices, Tensor row_indices, Tensor values, int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_csc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_csc_tensor(ccol_indices: Tensor, row_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_csr_tensor.crow_col_value(Tensor crow_indices, Tensor col_indices, Tensor values, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_csr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_csr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_csr_tensor.crow_col_value_size(Tensor crow_indices, Tensor col_indices, Tensor values, int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor` */
-  sparse_csr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  sparse_csr_tensor(crow_indices: Tensor, col_indices: Tensor, values: Tensor, size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::sparse_dim(Tensor self) -> int` */
   sparse_dim(self: Tensor): number;
   /** `aten::sparse_mask(Tensor self, Tensor mask) -> Tensor` */
@@ -5145,7 +5145,7 @@ export interface TorchOperators {
   /** `aten::sparse_resize_and_clear_(Tensor(a!) self, int[] size, int sparse_dim, int dense_dim) -> Tensor(a!)` */
   sparse_resize_and_clear_(self: Tensor, size: readonly number[], sparse_dim: number, dense_dim: number): Tensor;
   /** `aten::sparse_sampled_addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  sparse_sampled_addmm(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  sparse_sampled_addmm(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::special_airy_ai(Tensor x) -> Tensor` */
   special_airy_ai(x: Tensor): Tensor;
   /** `aten::special_bessel_j0(Tensor self) -> Tensor` */
@@ -5241,13 +5241,13 @@ export interface TorchOperators {
   /** `aten::special_log_ndtr(Tensor self) -> Tensor` */
   special_log_ndtr(self: Tensor): Tensor;
   /** `aten::special_log_softmax(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor` */
-  special_log_softmax(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  special_log_softmax(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::special_logit(Tensor self, float? eps=None) -> Tensor` */
   special_logit(self: Tensor, eps?: number | null): Tensor;
-  special_logit(self: Tensor, options?: { eps?: number | null }): Tensor;
+  special_logit(self: Tensor, options?: { eps?: number | null | undefined }): Tensor;
   /** `aten::special_logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor` */
   special_logsumexp(self: Tensor, dim: readonly number[] | number, keepdim?: boolean): Tensor;
-  special_logsumexp(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean }): Tensor;
+  special_logsumexp(self: Tensor, dim: readonly number[] | number, options?: { keepdim?: boolean | undefined }): Tensor;
   /** `aten::special_modified_bessel_i0(Tensor self) -> Tensor` */
   special_modified_bessel_i0(self: Tensor): Tensor;
   /** `aten::special_modified_bessel_i1(Tensor self) -> Tensor` */
@@ -5267,7 +5267,7 @@ export interface TorchOperators {
   /** `aten::special_psi(Tensor self) -> Tensor` */
   special_psi(self: Tensor): Tensor;
   /** `aten::special_round(Tensor self, *, int decimals=0) -> Tensor` */
-  special_round(self: Tensor, options?: { decimals?: number }): Tensor;
+  special_round(self: Tensor, options?: { decimals?: number | undefined }): Tensor;
   /** `aten::special_scaled_modified_bessel_k0(Tensor x) -> Tensor` */
   special_scaled_modified_bessel_k0(x: Tensor): Tensor;
   /** `aten::special_scaled_modified_bessel_k1(Tensor x) -> Tensor` */
@@ -5300,7 +5300,7 @@ export interface TorchOperators {
   special_sinc(self: Tensor): Tensor;
   /** `aten::special_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   special_softmax(self: Tensor, dim: number, dtype?: DType | null): Tensor;
-  special_softmax(self: Tensor, dim: number, options?: { dtype?: DType | null }): Tensor;
+  special_softmax(self: Tensor, dim: number, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::special_spherical_bessel_j0(Tensor x) -> Tensor` */
   special_spherical_bessel_j0(x: Tensor): Tensor;
   /** `aten::special_xlog1py(Tensor self, Tensor other) -> Tensor` */
@@ -5323,19 +5323,19 @@ export interface TorchOperators {
   special_zeta(self: number | boolean, other: Tensor): Tensor;
   /** `aten::split.Tensor(Tensor(a -> *) self, int split_size, int dim=0) -> Tensor(a)[]` */
   split(self: Tensor, split_size: number, dim?: number): Tensor[];
-  split(self: Tensor, split_size: number, options?: { dim?: number }): Tensor[];
+  split(self: Tensor, split_size: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split.sizes(Tensor(a -> *) self, int[] split_size, int dim=0) -> Tensor(a)[]` */
   split(self: Tensor, split_size: readonly number[], dim?: number): Tensor[];
-  split(self: Tensor, split_size: readonly number[], options?: { dim?: number }): Tensor[];
+  split(self: Tensor, split_size: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split_copy.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]` */
   split_copy(self: Tensor, split_size: number, dim?: number): Tensor[];
-  split_copy(self: Tensor, split_size: number, options?: { dim?: number }): Tensor[];
+  split_copy(self: Tensor, split_size: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split_with_sizes(Tensor(a -> *) self, int[] split_sizes, int dim=0) -> Tensor(a)[]` */
   split_with_sizes(self: Tensor, split_sizes: readonly number[], dim?: number): Tensor[];
-  split_with_sizes(self: Tensor, split_sizes: readonly number[], options?: { dim?: number }): Tensor[];
+  split_with_sizes(self: Tensor, split_sizes: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::split_with_sizes_copy(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]` */
   split_with_sizes_copy(self: Tensor, split_sizes: readonly number[], dim?: number): Tensor[];
-  split_with_sizes_copy(self: Tensor, split_sizes: readonly number[], options?: { dim?: number }): Tensor[];
+  split_with_sizes_copy(self: Tensor, split_sizes: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::sqrt(Tensor self) -> Tensor` */
   sqrt(self: Tensor): Tensor;
   /** `aten::sqrt_(Tensor(a!) self) -> Tensor(a!)` */
@@ -5361,79 +5361,79 @@ export interface TorchOperators {
   /** `aten::squeeze_copy.dim(Tensor self, int dim) -> Tensor` */
   squeeze_copy(self: Tensor, dim: number): Tensor;
   /** `aten::sspaddmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
-  sspaddmm(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean; alpha?: number | boolean }): Tensor;
+  sspaddmm(self: Tensor, mat1: Tensor, mat2: Tensor, options?: { beta?: number | boolean | undefined; alpha?: number | boolean | undefined }): Tensor;
   /** `aten::stack(Tensor[] tensors, int dim=0) -> Tensor` */
   stack(tensors: readonly Tensor[], dim?: number): Tensor;
-  stack(tensors: readonly Tensor[], options?: { dim?: number }): Tensor;
+  stack(tensors: readonly Tensor[], options?: { dim?: number | undefined }): Tensor;
   /** `aten::std(Tensor self, bool unbiased=True) -> Tensor` */
   std(self: Tensor, unbiased?: boolean): Tensor;
-  std(self: Tensor, options?: { unbiased?: boolean }): Tensor;
+  std(self: Tensor, options?: { unbiased?: boolean | undefined }): Tensor;
   /** `aten::std.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  std(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
+  std(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  std(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): Tensor;
+  std(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   std(self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): Tensor;
-  std(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  std(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   std(self: Tensor, dim: readonly string[], unbiased?: boolean, keepdim?: boolean): Tensor;
-  std(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  std(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::std_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)` */
   std_mean(self: Tensor, unbiased?: boolean): [Tensor, Tensor];
-  std_mean(self: Tensor, options?: { unbiased?: boolean }): [Tensor, Tensor];
+  std_mean(self: Tensor, options?: { unbiased?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  std_mean(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  std_mean(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   std_mean(self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  std_mean(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::std_mean.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   std_mean(self: Tensor, dim: readonly string[], unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  std_mean(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  std_mean(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::stft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool normalized=False, bool? onesided=None, bool? return_complex=None) -> Tensor` */
   stft(self: Tensor, n_fft: number, hop_length?: number | null, win_length?: number | null, window?: Tensor | null, normalized?: boolean, onesided?: boolean | null, return_complex?: boolean | null): Tensor;
-  stft(self: Tensor, n_fft: number, options?: { hop_length?: number | null; win_length?: number | null; window?: Tensor | null; normalized?: boolean; onesided?: boolean | null; return_complex?: boolean | null }): Tensor;
+  stft(self: Tensor, n_fft: number, options?: { hop_length?: number | null | undefined; win_length?: number | null | undefined; window?: Tensor | null | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; return_complex?: boolean | null | undefined }): Tensor;
   /** `aten::stft.center(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, str pad_mode="reflect", bool normalized=False, bool? onesided=None, bool? return_complex=None) -> Tensor` */
   stft(self: Tensor, n_fft: number, hop_length?: number | null, win_length?: number | null, window?: Tensor | null, center?: boolean, pad_mode?: string, normalized?: boolean, onesided?: boolean | null, return_complex?: boolean | null): Tensor;
-  stft(self: Tensor, n_fft: number, options?: { hop_length?: number | null; win_length?: number | null; window?: Tensor | null; center?: boolean; pad_mode?: string; normalized?: boolean; onesided?: boolean | null; return_complex?: boolean | null }): Tensor;
+  stft(self: Tensor, n_fft: number, options?: { hop_length?: number | null | undefined; win_length?: number | null | undefined; window?: Tensor | null | undefined; center?: boolean | undefined; pad_mode?: string | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; return_complex?: boolean | null | undefined }): Tensor;
   /** `aten::stride.Dimname(Tensor self, str dim) -> int` */
   stride(self: Tensor, dim: string): number;
   /** `aten::stride.int(Tensor self, int dim) -> int` */
   stride(self: Tensor, dim: number): number;
   /** `aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   sub(self: Tensor | number, other: number | boolean, alpha?: number | boolean): Tensor;
-  sub(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  sub(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  sub(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  sub(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sub_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!)` */
   sub_(self: Tensor | number, other: number | boolean, alpha?: number | boolean): Tensor;
-  sub_(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  sub_(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sub_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)` */
-  sub_(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  sub_(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor` */
   subtract(self: Tensor | number, other: number | boolean, alpha?: number | boolean): Tensor;
-  subtract(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  subtract(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
-  subtract(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  subtract(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!)` */
   subtract_(self: Tensor | number, other: number | boolean, alpha?: number | boolean): Tensor;
-  subtract_(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean }): Tensor;
+  subtract_(self: Tensor | number, other: number | boolean, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::subtract_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)` */
-  subtract_(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean }): Tensor;
+  subtract_(self: Tensor | number, other: Tensor | number, options?: { alpha?: number | boolean | undefined }): Tensor;
   /** `aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor` */
-  sum(self: Tensor, options?: { dtype?: DType | null }): Tensor;
+  sum(self: Tensor, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::sum.dim_DimnameList(Tensor self, str[1] dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  sum(self: Tensor, dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  sum(self: Tensor, dim: readonly string[], options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  sum(self: Tensor, dim: readonly string[], keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  sum(self: Tensor, dim: readonly string[], options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor` */
-  sum(self: Tensor, dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null }): Tensor;
-  sum(self: Tensor, dim: readonly number[] | number | null, options?: { keepdim?: boolean; dtype?: DType | null }): Tensor;
+  sum(self: Tensor, dim: readonly number[] | number | null, keepdim?: boolean, options?: { dtype?: DType | null | undefined }): Tensor;
+  sum(self: Tensor, dim: readonly number[] | number | null, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined }): Tensor;
   /** `aten::sum_to_size(Tensor self, int[] size) -> Tensor` */
   sum_to_size(self: Tensor, size: readonly number[]): Tensor;
   /** `aten::svd(Tensor self, bool some=True, bool compute_uv=True) -> (Tensor U, Tensor S, Tensor V)` */
   svd(self: Tensor, some?: boolean, compute_uv?: boolean): [Tensor, Tensor, Tensor];
-  svd(self: Tensor, options?: { some?: boolean; compute_uv?: boolean }): [Tensor, Tensor, Tensor];
+  svd(self: Tensor, options?: { some?: boolean | undefined; compute_uv?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a)` */
   swapaxes(self: Tensor, axis0: number, axis1: number): Tensor;
   /** `aten::swapaxes_(Tensor(a!) self, int axis0, int axis1) -> Tensor(a!)` */
@@ -5444,7 +5444,7 @@ export interface TorchOperators {
   swapdims_(self: Tensor, dim0: number, dim1: number): Tensor;
   /** `aten::symeig(Tensor self, bool eigenvectors=False, bool upper=True) -> (Tensor eigenvalues, Tensor eigenvectors)` */
   symeig(self: Tensor, eigenvectors?: boolean, upper?: boolean): [Tensor, Tensor];
-  symeig(self: Tensor, options?: { eigenvectors?: boolean; upper?: boolean }): [Tensor, Tensor];
+  symeig(self: Tensor, options?: { eigenvectors?: boolean | undefined; upper?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::t(Tensor(a) self) -> Tensor(a)` */
   t(self: Tensor): Tensor;
   /** `aten::t_(Tensor(a!) self) -> Tensor(a!)` */
@@ -5455,7 +5455,7 @@ export interface TorchOperators {
   take(self: Tensor, index: Tensor): Tensor;
   /** `aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor` */
   take_along_dim(self: Tensor, indices: Tensor, dim?: number | null): Tensor;
-  take_along_dim(self: Tensor, indices: Tensor, options?: { dim?: number | null }): Tensor;
+  take_along_dim(self: Tensor, indices: Tensor, options?: { dim?: number | null | undefined }): Tensor;
   /** `aten::tan(Tensor self) -> Tensor` */
   tan(self: Tensor): Tensor;
   /** `aten::tan_(Tensor(a!) self) -> Tensor(a!)` */
@@ -5466,18 +5466,18 @@ export interface TorchOperators {
   tanh_(self: Tensor): Tensor;
   /** `aten::tensor_split.indices(Tensor(a -> *) self, int[] indices, int dim=0) -> Tensor(a)[]` */
   tensor_split(self: Tensor, indices: readonly number[], dim?: number): Tensor[];
-  tensor_split(self: Tensor, indices: readonly number[], options?: { dim?: number }): Tensor[];
+  tensor_split(self: Tensor, indices: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::tensor_split.sections(Tensor(a -> *) self, int sections, int dim=0) -> Tensor(a)[]` */
   tensor_split(self: Tensor, sections: number, dim?: number): Tensor[];
-  tensor_split(self: Tensor, sections: number, options?: { dim?: number }): Tensor[];
+  tensor_split(self: Tensor, sections: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::tensor_split.tensor_indices_or_sections(Tensor(a -> *) self, Tensor tensor_indices_or_sections, int dim=0) -> Tensor(a)[]` */
   tensor_split(self: Tensor, tensor_indices_or_sections: Tensor, dim?: number): Tensor[];
-  tensor_split(self: Tensor, tensor_indices_or_sections: Tensor, options?: { dim?: number }): Tensor[];
+  tensor_split(self: Tensor, tensor_indices_or_sections: Tensor, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor` */
   tensordot(self: Tensor, other: Tensor, dims_self: readonly number[], dims_other: readonly number[]): Tensor;
   /** `aten::thnn_conv2d(Tensor self, Tensor weight, int[2] kernel_size, Tensor? bias=None, int[2] stride=1, int[2] padding=0) -> Tensor` */
   thnn_conv2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, bias?: Tensor | null, stride?: readonly number[] | number, padding?: readonly number[] | number): Tensor;
-  thnn_conv2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null; stride?: readonly number[] | number; padding?: readonly number[] | number }): Tensor;
+  thnn_conv2d(self: Tensor, weight: Tensor, kernel_size: readonly number[] | number, options?: { bias?: Tensor | null | undefined; stride?: readonly number[] | number | undefined; padding?: readonly number[] | number | undefined }): Tensor;
   /** `aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor` */
   threshold(self: Tensor, threshold: number | boolean, value: number | boolean): Tensor;
   /** `aten::threshold_(Tensor(a!) self, Scalar threshold, Scalar value) -> Tensor(a!)` */
@@ -5486,24 +5486,24 @@ export interface TorchOperators {
   tile(self: Tensor, dims: readonly number[]): Tensor;
   /** `aten::to.device(Tensor(a) self, Device device, ScalarType dtype, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)` */
   to(self: Tensor, device: Device, dtype: DType, non_blocking?: boolean, copy?: boolean, memory_format?: MemoryFormat | null): Tensor;
-  to(self: Tensor, device: Device, dtype: DType, options?: { non_blocking?: boolean; copy?: boolean; memory_format?: MemoryFormat | null }): Tensor;
+  to(self: Tensor, device: Device, dtype: DType, options?: { non_blocking?: boolean | undefined; copy?: boolean | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::to.dtype(Tensor(a) self, ScalarType dtype, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)` */
   to(self: Tensor, dtype: DType, non_blocking?: boolean, copy?: boolean, memory_format?: MemoryFormat | null): Tensor;
-  to(self: Tensor, dtype: DType, options?: { non_blocking?: boolean; copy?: boolean; memory_format?: MemoryFormat | null }): Tensor;
+  to(self: Tensor, dtype: DType, options?: { non_blocking?: boolean | undefined; copy?: boolean | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::to.dtype_layout(Tensor(a) self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)` */
-  to(self: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; non_blocking?: boolean; copy?: boolean; memory_format?: MemoryFormat | null }): Tensor;
+  to(self: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; non_blocking?: boolean | undefined; copy?: boolean | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::to.other(Tensor(a) self, Tensor other, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)` */
   to(self: Tensor, other: Tensor, non_blocking?: boolean, copy?: boolean, memory_format?: MemoryFormat | null): Tensor;
-  to(self: Tensor, other: Tensor, options?: { non_blocking?: boolean; copy?: boolean; memory_format?: MemoryFormat | null }): Tensor;
+  to(self: Tensor, other: Tensor, options?: { non_blocking?: boolean | undefined; copy?: boolean | undefined; memory_format?: MemoryFormat | null | undefined }): Tensor;
   /** `aten::to_dense(Tensor self, ScalarType? dtype=None) -> Tensor` */
   to_dense(self: Tensor, dtype?: DType | null): Tensor;
-  to_dense(self: Tensor, options?: { dtype?: DType | null }): Tensor;
+  to_dense(self: Tensor, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::to_mkldnn(Tensor self, ScalarType? dtype=None) -> Tensor` */
   to_mkldnn(self: Tensor, dtype?: DType | null): Tensor;
-  to_mkldnn(self: Tensor, options?: { dtype?: DType | null }): Tensor;
+  to_mkldnn(self: Tensor, options?: { dtype?: DType | null | undefined }): Tensor;
   /** `aten::to_padded_tensor(Tensor self, float padding, int[]? output_size=None) -> Tensor` */
   to_padded_tensor(self: Tensor, padding: number, output_size?: readonly number[] | null): Tensor;
-  to_padded_tensor(self: Tensor, padding: number, options?: { output_size?: readonly number[] | null }): Tensor;
+  to_padded_tensor(self: Tensor, padding: number, options?: { output_size?: readonly number[] | null | undefined }): Tensor;
   /** `aten::to_sparse(Tensor self) -> Tensor` */
   to_sparse(self: Tensor): Tensor;
   /** `aten::to_sparse.sparse_dim(Tensor self, int sparse_dim) -> Tensor` */
@@ -5518,7 +5518,7 @@ export interface TorchOperators {
   to_sparse_csr(self: Tensor): Tensor;
   /** `aten::topk(Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)` */
   topk(self: Tensor, k: number, dim?: number, largest?: boolean, sorted?: boolean): [Tensor, Tensor];
-  topk(self: Tensor, k: number, options?: { dim?: number; largest?: boolean; sorted?: boolean }): [Tensor, Tensor];
+  topk(self: Tensor, k: number, options?: { dim?: number | undefined; largest?: boolean | undefined; sorted?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::trace(Tensor self) -> Tensor` */
   trace(self: Tensor): Tensor;
   /** `aten::transpose.Dimname(Tensor(a) self, str dim0, str dim1) -> Tensor(a)` */
@@ -5530,37 +5530,37 @@ export interface TorchOperators {
   /** `aten::transpose_copy.int(Tensor self, int dim0, int dim1) -> Tensor` */
   transpose_copy(self: Tensor, dim0: number, dim1: number): Tensor;
   /** `aten::trapezoid.dx(Tensor y, *, Scalar dx=1, int dim=-1) -> Tensor` */
-  trapezoid(y: Tensor, options?: { dx?: number | boolean; dim?: number }): Tensor;
+  trapezoid(y: Tensor, options?: { dx?: number | boolean | undefined; dim?: number | undefined }): Tensor;
   /** `aten::trapezoid.x(Tensor y, Tensor x, *, int dim=-1) -> Tensor` */
-  trapezoid(y: Tensor, x: Tensor, options?: { dim?: number }): Tensor;
+  trapezoid(y: Tensor, x: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::trapz.dx(Tensor y, *, float dx=1., int dim=-1) -> Tensor` */
-  trapz(y: Tensor, options?: { dx?: number; dim?: number }): Tensor;
+  trapz(y: Tensor, options?: { dx?: number | undefined; dim?: number | undefined }): Tensor;
   /** `aten::trapz.x(Tensor y, Tensor x, *, int dim=-1) -> Tensor` */
-  trapz(y: Tensor, x: Tensor, options?: { dim?: number }): Tensor;
+  trapz(y: Tensor, x: Tensor, options?: { dim?: number | undefined }): Tensor;
   /** `aten::triangular_solve(Tensor self, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (Tensor solution, Tensor cloned_coefficient)` */
   triangular_solve(self: Tensor, A: Tensor, upper?: boolean, transpose?: boolean, unitriangular?: boolean): [Tensor, Tensor];
-  triangular_solve(self: Tensor, A: Tensor, options?: { upper?: boolean; transpose?: boolean; unitriangular?: boolean }): [Tensor, Tensor];
+  triangular_solve(self: Tensor, A: Tensor, options?: { upper?: boolean | undefined; transpose?: boolean | undefined; unitriangular?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::tril(Tensor self, int diagonal=0) -> Tensor` */
   tril(self: Tensor, diagonal?: number): Tensor;
-  tril(self: Tensor, options?: { diagonal?: number }): Tensor;
+  tril(self: Tensor, options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::tril_(Tensor(a!) self, int diagonal=0) -> Tensor(a!)` */
   tril_(self: Tensor, diagonal?: number): Tensor;
-  tril_(self: Tensor, options?: { diagonal?: number }): Tensor;
+  tril_(self: Tensor, options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  tril_indices(row: number, col: number, offset?: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
-  tril_indices(row: number, col: number, options?: { offset?: number; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  tril_indices(row: number, col: number, offset?: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
+  tril_indices(row: number, col: number, options?: { offset?: number | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1., float p=2., float eps=9.9999999999999995e-07, bool swap=False, int reduction=1) -> Tensor` */
   triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin?: number, p?: number, eps?: number, swap?: boolean, reduction?: number): Tensor;
-  triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, options?: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: number }): Tensor;
+  triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, options?: { margin?: number | undefined; p?: number | undefined; eps?: number | undefined; swap?: boolean | undefined; reduction?: number | undefined }): Tensor;
   /** `aten::triu(Tensor self, int diagonal=0) -> Tensor` */
   triu(self: Tensor, diagonal?: number): Tensor;
-  triu(self: Tensor, options?: { diagonal?: number }): Tensor;
+  triu(self: Tensor, options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::triu_(Tensor(a!) self, int diagonal=0) -> Tensor(a!)` */
   triu_(self: Tensor, diagonal?: number): Tensor;
-  triu_(self: Tensor, options?: { diagonal?: number }): Tensor;
+  triu_(self: Tensor, options?: { diagonal?: number | undefined }): Tensor;
   /** `aten::triu_indices(int row, int col, int offset=0, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  triu_indices(row: number, col: number, offset?: number, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
-  triu_indices(row: number, col: number, options?: { offset?: number; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null }): Tensor;
+  triu_indices(row: number, col: number, offset?: number, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
+  triu_indices(row: number, col: number, options?: { offset?: number | undefined; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined }): Tensor;
   /** `aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor` */
   true_divide(self: Tensor | number, other: number | boolean): Tensor;
   /** `aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor` */
@@ -5579,10 +5579,10 @@ export interface TorchOperators {
   unbind(self: Tensor, dim: string): Tensor[];
   /** `aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]` */
   unbind(self: Tensor, dim?: number): Tensor[];
-  unbind(self: Tensor, options?: { dim?: number }): Tensor[];
+  unbind(self: Tensor, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unbind_copy.int(Tensor self, int dim=0) -> Tensor[]` */
   unbind_copy(self: Tensor, dim?: number): Tensor[];
-  unbind_copy(self: Tensor, options?: { dim?: number }): Tensor[];
+  unbind_copy(self: Tensor, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unflatten.Dimname(Tensor(a) self, str dim, int[] sizes, str[] names) -> Tensor(a)` */
   unflatten(self: Tensor, dim: string, sizes: readonly number[], names: readonly string[]): Tensor;
   /** `aten::unflatten.int(Tensor(a) self, int dim, int[] sizes) -> Tensor(a)` */
@@ -5594,29 +5594,29 @@ export interface TorchOperators {
   /** `aten::unfold_copy(Tensor self, int dimension, int size, int step) -> Tensor` */
   unfold_copy(self: Tensor, dimension: number, size: number, step: number): Tensor;
   /** `aten::uniform(Tensor self, float from=0., float to=1., *, Generator? generator=None) -> Tensor` */
-  uniform(self: Tensor, from?: number, to?: number, options?: { generator?: Generator | null }): Tensor;
-  uniform(self: Tensor, options?: { from?: number; to?: number; generator?: Generator | null }): Tensor;
+  uniform(self: Tensor, from?: number, to?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  uniform(self: Tensor, options?: { from?: number | undefined; to?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::uniform_(Tensor(a!) self, float from=0., float to=1., *, Generator? generator=None) -> Tensor(a!)` */
-  uniform_(self: Tensor, from?: number, to?: number, options?: { generator?: Generator | null }): Tensor;
-  uniform_(self: Tensor, options?: { from?: number; to?: number; generator?: Generator | null }): Tensor;
+  uniform_(self: Tensor, from?: number, to?: number, options?: { generator?: Generator | null | undefined }): Tensor;
+  uniform_(self: Tensor, options?: { from?: number | undefined; to?: number | undefined; generator?: Generator | null | undefined }): Tensor;
   /** `aten::unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> (Tensor, Tensor, Tensor)` */
   unique_consecutive(self: Tensor, return_inverse?: boolean, return_counts?: boolean, dim?: number | null): [Tensor, Tensor, Tensor];
-  unique_consecutive(self: Tensor, options?: { return_inverse?: boolean; return_counts?: boolean; dim?: number | null }): [Tensor, Tensor, Tensor];
+  unique_consecutive(self: Tensor, options?: { return_inverse?: boolean | undefined; return_counts?: boolean | undefined; dim?: number | null | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)` */
   unique_dim(self: Tensor, dim: number, sorted?: boolean, return_inverse?: boolean, return_counts?: boolean): [Tensor, Tensor, Tensor];
-  unique_dim(self: Tensor, dim: number, options?: { sorted?: boolean; return_inverse?: boolean; return_counts?: boolean }): [Tensor, Tensor, Tensor];
+  unique_dim(self: Tensor, dim: number, options?: { sorted?: boolean | undefined; return_inverse?: boolean | undefined; return_counts?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::unique_dim_consecutive(Tensor self, int dim, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)` */
   unique_dim_consecutive(self: Tensor, dim: number, return_inverse?: boolean, return_counts?: boolean): [Tensor, Tensor, Tensor];
-  unique_dim_consecutive(self: Tensor, dim: number, options?: { return_inverse?: boolean; return_counts?: boolean }): [Tensor, Tensor, Tensor];
+  unique_dim_consecutive(self: Tensor, dim: number, options?: { return_inverse?: boolean | undefined; return_counts?: boolean | undefined }): [Tensor, Tensor, Tensor];
   /** `aten::unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]` */
   unsafe_chunk(self: Tensor, chunks: number, dim?: number): Tensor[];
-  unsafe_chunk(self: Tensor, chunks: number, options?: { dim?: number }): Tensor[];
+  unsafe_chunk(self: Tensor, chunks: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unsafe_split.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]` */
   unsafe_split(self: Tensor, split_size: number, dim?: number): Tensor[];
-  unsafe_split(self: Tensor, split_size: number, options?: { dim?: number }): Tensor[];
+  unsafe_split(self: Tensor, split_size: number, options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unsafe_split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]` */
   unsafe_split_with_sizes(self: Tensor, split_sizes: readonly number[], dim?: number): Tensor[];
-  unsafe_split_with_sizes(self: Tensor, split_sizes: readonly number[], options?: { dim?: number }): Tensor[];
+  unsafe_split_with_sizes(self: Tensor, split_sizes: readonly number[], options?: { dim?: number | undefined }): Tensor[];
   /** `aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a)` */
   unsqueeze(self: Tensor, dim: number): Tensor;
   /** `aten::unsqueeze_(Tensor(a!) self, int dim) -> Tensor(a!)` */
@@ -5625,37 +5625,37 @@ export interface TorchOperators {
   unsqueeze_copy(self: Tensor, dim: number): Tensor;
   /** `aten::upsample_bicubic2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_bicubic2d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_bicubic2d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_bicubic2d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_bicubic2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor` */
   upsample_bicubic2d(input: Tensor, output_size: readonly number[] | null, align_corners: boolean, scale_factors: readonly number[] | null): Tensor;
   /** `aten::upsample_bilinear2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_bilinear2d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_bilinear2d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_bilinear2d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_bilinear2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor` */
   upsample_bilinear2d(input: Tensor, output_size: readonly number[] | null, align_corners: boolean, scale_factors: readonly number[] | null): Tensor;
   /** `aten::upsample_linear1d(Tensor self, SymInt[1] output_size, bool align_corners, float? scales=None) -> Tensor` */
   upsample_linear1d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, scales?: number | null): Tensor;
-  upsample_linear1d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales?: number | null }): Tensor;
+  upsample_linear1d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales?: number | null | undefined }): Tensor;
   /** `aten::upsample_linear1d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor` */
   upsample_linear1d(input: Tensor, output_size: readonly number[] | null, align_corners: boolean, scale_factors: readonly number[] | null): Tensor;
   /** `aten::upsample_nearest1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor` */
   upsample_nearest1d(self: Tensor, output_size: readonly number[] | number, scales?: number | null): Tensor;
-  upsample_nearest1d(self: Tensor, output_size: readonly number[] | number, options?: { scales?: number | null }): Tensor;
+  upsample_nearest1d(self: Tensor, output_size: readonly number[] | number, options?: { scales?: number | null | undefined }): Tensor;
   /** `aten::upsample_nearest1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor` */
   upsample_nearest1d(input: Tensor, output_size: readonly number[] | null, scale_factors: readonly number[] | null): Tensor;
   /** `aten::upsample_nearest2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_nearest2d(self: Tensor, output_size: readonly number[] | number, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_nearest2d(self: Tensor, output_size: readonly number[] | number, options?: { scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_nearest2d(self: Tensor, output_size: readonly number[] | number, options?: { scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_nearest2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor` */
   upsample_nearest2d(input: Tensor, output_size: readonly number[] | null, scale_factors: readonly number[] | null): Tensor;
   /** `aten::upsample_nearest3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_nearest3d(self: Tensor, output_size: readonly number[] | number, scales_d?: number | null, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_nearest3d(self: Tensor, output_size: readonly number[] | number, options?: { scales_d?: number | null; scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_nearest3d(self: Tensor, output_size: readonly number[] | number, options?: { scales_d?: number | null | undefined; scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_nearest3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor` */
   upsample_nearest3d(input: Tensor, output_size: readonly number[] | null, scale_factors: readonly number[] | null): Tensor;
   /** `aten::upsample_trilinear3d(Tensor self, SymInt[3] output_size, bool align_corners, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor` */
   upsample_trilinear3d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, scales_d?: number | null, scales_h?: number | null, scales_w?: number | null): Tensor;
-  upsample_trilinear3d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales_d?: number | null; scales_h?: number | null; scales_w?: number | null }): Tensor;
+  upsample_trilinear3d(self: Tensor, output_size: readonly number[] | number, align_corners: boolean, options?: { scales_d?: number | null | undefined; scales_h?: number | null | undefined; scales_w?: number | null | undefined }): Tensor;
   /** `aten::upsample_trilinear3d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor` */
   upsample_trilinear3d(input: Tensor, output_size: readonly number[] | null, align_corners: boolean, scale_factors: readonly number[] | null): Tensor;
   /** `aten::values(Tensor(a) self) -> Tensor(a)` */
@@ -5664,33 +5664,33 @@ export interface TorchOperators {
   values_copy(self: Tensor): Tensor;
   /** `aten::vander(Tensor x, int? N=None, bool increasing=False) -> Tensor` */
   vander(x: Tensor, N?: number | null, increasing?: boolean): Tensor;
-  vander(x: Tensor, options?: { N?: number | null; increasing?: boolean }): Tensor;
+  vander(x: Tensor, options?: { N?: number | null | undefined; increasing?: boolean | undefined }): Tensor;
   /** `aten::var(Tensor self, bool unbiased=True) -> Tensor` */
   var(self: Tensor, unbiased?: boolean): Tensor;
-  var(self: Tensor, options?: { unbiased?: boolean }): Tensor;
+  var(self: Tensor, options?: { unbiased?: boolean | undefined }): Tensor;
   /** `aten::var.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  var(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): Tensor;
+  var(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> Tensor` */
-  var(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): Tensor;
+  var(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   var(self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): Tensor;
-  var(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  var(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> Tensor` */
   var(self: Tensor, dim: readonly string[], unbiased?: boolean, keepdim?: boolean): Tensor;
-  var(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): Tensor;
+  var(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): Tensor;
   /** `aten::var_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor)` */
   var_mean(self: Tensor, unbiased?: boolean): [Tensor, Tensor];
-  var_mean(self: Tensor, options?: { unbiased?: boolean }): [Tensor, Tensor];
+  var_mean(self: Tensor, options?: { unbiased?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.correction(Tensor self, int[1]? dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  var_mean(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(self: Tensor, dim: readonly number[] | number | null, options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.correction_names(Tensor self, str[1] dim, *, int? correction, bool keepdim=False) -> (Tensor, Tensor)` */
-  var_mean(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(self: Tensor, dim: readonly string[], options: { correction: number | null; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   var_mean(self: Tensor, dim: readonly number[] | number | null, unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  var_mean(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(self: Tensor, dim: readonly number[] | number | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::var_mean.names_dim(Tensor self, str[1] dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)` */
   var_mean(self: Tensor, dim: readonly string[], unbiased?: boolean, keepdim?: boolean): [Tensor, Tensor];
-  var_mean(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean; keepdim?: boolean }): [Tensor, Tensor];
+  var_mean(self: Tensor, dim: readonly string[], options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** `aten::vdot(Tensor self, Tensor other) -> Tensor` */
   vdot(self: Tensor, other: Tensor): Tensor;
   /** `aten::view(Tensor(a) self, SymInt[] size) -> Tensor(a)` */
@@ -5742,11 +5742,11 @@ export interface TorchOperators {
   /** `aten::zero_(Tensor(a!) self) -> Tensor(a!)` */
   zero_(self: Tensor): Tensor;
   /** `aten::zeros(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  zeros(size: readonly number[], options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  zeros(size: readonly number[], options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   zeros(...size: readonly number[]): Tensor;
   /** `aten::zeros.names(int[] size, *, str[]? names, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  zeros(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; requires_grad?: boolean }): Tensor;
+  zeros(size: readonly number[], options: { names: readonly string[] | null; dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; requires_grad?: boolean | undefined }): Tensor;
   zeros(...size: readonly number[]): Tensor;
   /** `aten::zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
-  zeros_like(self: Tensor, options?: { dtype?: DType | null; layout?: Layout | null; device?: Device | null; pin_memory?: boolean | null; memory_format?: MemoryFormat | null; requires_grad?: boolean }): Tensor;
+  zeros_like(self: Tensor, options?: { dtype?: DType | null | undefined; layout?: Layout | null | undefined; device?: Device | null | undefined; pin_memory?: boolean | null | undefined; memory_format?: MemoryFormat | null | undefined; requires_grad?: boolean | undefined }): Tensor;
 }

@@ -8,8 +8,9 @@ import { Tensor } from './tensor.js';
 export type Seed = number | bigint;
 
 function halves(seed: Seed): [high: number, low: number] {
-  if (typeof seed === 'number' && !Number.isSafeInteger(seed))
-    throw new ArgumentError(`a seed must be whole, not ${seed}`);
+  if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) {
+    throw new ArgumentError(`a seed must be a whole number or bigint, not ${typeof seed} ${String(seed)}`);
+  }
   const bits = BigInt.asUintN(64, BigInt(seed));
   return [Number(bits >> 32n), Number(bits & 0xffffffffn)];
 }

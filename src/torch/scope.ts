@@ -17,7 +17,8 @@ export class Scope {
 }
 
 let current: Scope | null = null;
-let watching = false;
+/** Lives as long as the module: a registry that is itself collected reports nothing. */
+let collections: FinalizationRegistry<undefined> | undefined;
 
 /** What a scope may return: tensors alone, in arrays, in plain objects, nested; anything else passes through. */
 export type Returnable = unknown;
@@ -71,17 +72,17 @@ export function keepTensor(tensor: Tensor): void {
 
 function track(tensor: Tensor): void {
   addon.track(tensor, tensor.handle);
-  if (!watching) watchCollector();
+  if (collections === undefined) watchCollector();
 }
 
 /** After each garbage collection the addon frees what was collected; a small object tells when there was one. */
 function watchCollector(): void {
-  watching = true;
   const registry = new FinalizationRegistry<undefined>(() => {
     addon.poll();
     registry.register({}, undefined);
   });
   registry.register({}, undefined);
+  collections = registry;
 }
 
 function release(scope: Scope, result: Returnable): void {
