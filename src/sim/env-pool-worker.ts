@@ -1,12 +1,24 @@
 /** The thread side of `env-pool.ts`: holds environments, carries out one command at a time, writes observations to shared memory. */
 import { parentPort } from 'node:worker_threads';
-import { type CameraName, Env, type EnvOptions, type Observation, type PrivilegedState, type StepResult } from './env.js';
+import {
+  type CameraName,
+  Env,
+  type EnvOptions,
+  type Observation,
+  type PrivilegedState,
+  type StepResult,
+} from './env.js';
 import { type EnvInfo, STATE_BYTES } from './env-pool.js';
 import { SimStateError } from './errors.js';
 import { Expert, type ExpertOptions, type ExpertStep } from './expert.js';
 
 export type WorkerCommand =
-  | { readonly kind: 'create'; readonly index: number; readonly options: EnvOptions; readonly memory: SharedArrayBuffer }
+  | {
+      readonly kind: 'create';
+      readonly index: number;
+      readonly options: EnvOptions;
+      readonly memory: SharedArrayBuffer;
+    }
   | { readonly kind: 'reset'; readonly index: number; readonly seed: number }
   | { readonly kind: 'step'; readonly index: number; readonly action: Float32Array }
   | { readonly kind: 'expert'; readonly index: number; readonly options: ExpertOptions }

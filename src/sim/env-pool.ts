@@ -69,7 +69,9 @@ class Channel {
       else pending?.resolve(reply);
     });
     this.#worker.on('error', (error) => this.#fail(new EnvPoolError(`a simulation worker failed: ${error.message}`)));
-    this.#worker.on('exit', (code) => this.#fail(new EnvPoolError(`a simulation worker ended (code ${code}); create a new pool`)));
+    this.#worker.on('exit', (code) =>
+      this.#fail(new EnvPoolError(`a simulation worker ended (code ${code}); create a new pool`)),
+    );
   }
 
   #fail(error: Error): void {
@@ -118,7 +120,8 @@ export class EnvPool {
   /** Starts the workers and compiles every scene. Throws what `Env.create` throws. */
   static async create({ envs, workers = availableParallelism() }: EnvPoolOptions): Promise<EnvPool> {
     if (envs.length === 0) throw new SimOptionError('a pool needs at least one environment');
-    if (!Number.isInteger(workers) || workers < 1) throw new SimOptionError(`workers is ${workers}; it must be a positive integer`);
+    if (!Number.isInteger(workers) || workers < 1)
+      throw new SimOptionError(`workers is ${workers}; it must be a positive integer`);
     const channels = Array.from({ length: Math.min(workers, envs.length) }, () => new Channel());
     try {
       const slots = envs.map((options, i): Slot => {

@@ -7,7 +7,7 @@ import { DISTRACTORS } from './objects.js';
 import { distanceToSegment, distanceXY, fromRpy, multiply, type Pose, type Quat, type Vec3, yawQuat } from './pose.js';
 import { Random } from './random.js';
 import { attachedCamera, type Camera, lookAt, Renderer } from './renderer.js';
-import { type CameraSpec, type RobotName, ROBOTS } from './robots.js';
+import { type CameraSpec, ROBOTS, type RobotName } from './robots.js';
 import { taskOf } from './tasks/index.js';
 import type { Goal, Phase, Task, TaskId } from './tasks/task.js';
 import { WORKSPACE } from './tasks/task.js';
@@ -94,7 +94,12 @@ export class Env {
   #over = false;
   #disposed = false;
 
-  private constructor(task: Task, variant: Variant, options: Required<Omit<EnvOptions, 'task' | 'variant'>>, world: World) {
+  private constructor(
+    task: Task,
+    variant: Variant,
+    options: Required<Omit<EnvOptions, 'task' | 'variant'>>,
+    world: World,
+  ) {
     this.task = task;
     this.variant = variant;
     this.imageSize = options.imageSize;
@@ -149,7 +154,9 @@ export class Env {
   reset(seed: number): Observation {
     this.#assertAlive();
     if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 31) {
-      throw new SimOptionError(`seed ${seed} must be an integer in [0, 2^31); take one from trainSeed, validationSeed or testSeed`);
+      throw new SimOptionError(
+        `seed ${seed} must be an integer in [0, 2^31); take one from trainSeed, validationSeed or testSeed`,
+      );
     }
     this.#seed = seed;
     this.#over = false;
@@ -263,7 +270,9 @@ export class Env {
       this.world.settle(SETTLE_STEPS);
       if (!this.task.success(this.world, goal)) return goal;
     }
-    throw new SceneSamplingError(`no usable scene for ${this.task.id} in ${MAX_DRAWS} draws of seed ${seed}; use another seed`);
+    throw new SceneSamplingError(
+      `no usable scene for ${this.task.id} in ${MAX_DRAWS} draws of seed ${seed}; use another seed`,
+    );
   }
 
   /** Two or three small things on the table, clear of the task's own objects and their way. */
@@ -279,7 +288,11 @@ export class Env {
     for (const spec of random.shuffle(DISTRACTORS).slice(0, count)) {
       for (let draw = 0; draw < 50; draw++) {
         const pose: Pose = {
-          position: [random.range(x[0] - 0.06, x[1] + 0.05), random.range(y[0] - 0.1, y[1] + 0.1), spec.restHeight + 0.0005],
+          position: [
+            random.range(x[0] - 0.06, x[1] + 0.05),
+            random.range(y[0] - 0.1, y[1] + 0.1),
+            spec.restHeight + 0.0005,
+          ],
           quaternion: yawQuat(random.range(-1.5, 1.5)),
         };
         if (taken.some((other) => distanceXY(other.position, pose.position) < other.radius + spec.radius)) continue;

@@ -4,7 +4,7 @@
  */
 import { EnvPool } from './env-pool.js';
 import type { ExpertOptions } from './expert.js';
-import { seedOf, type Split } from './random.js';
+import { type Split, seedOf } from './random.js';
 import { TASK_IDS, type TaskId } from './tasks/index.js';
 import type { Variant } from './variation.js';
 
@@ -33,14 +33,29 @@ export interface ExpertRow {
 
 /** Runs the expert and yields one row per task and variant, in order. */
 export async function* expertTable(options: ExpertTableOptions = {}): AsyncGenerator<ExpertRow> {
-  const { tasks = TASK_IDS, variants = ['vm'], episodes = 200, split = 'validation', workers = 2, expert = {} } = options;
+  const {
+    tasks = TASK_IDS,
+    variants = ['vm'],
+    episodes = 200,
+    split = 'validation',
+    workers = 2,
+    expert = {},
+  } = options;
   for (const task of tasks) {
     for (const variant of variants) {
-      const pool = await EnvPool.create({ envs: Array.from({ length: workers }, () => ({ task, variant, cameras: [] })), workers });
+      const pool = await EnvPool.create({
+        envs: Array.from({ length: workers }, () => ({ task, variant, cameras: [] })),
+        workers,
+      });
       try {
         const seeds = Array.from({ length: episodes }, (_, i) => seedOf(split, i));
-        const results = (await Promise.all(Array.from({ length: pool.size }, (_, lane) => runLane(pool, lane, seeds, expert)))).flat();
-        const steps = results.filter((r) => r.success).map((r) => r.steps).sort((a, b) => a - b);
+        const results = (
+          await Promise.all(Array.from({ length: pool.size }, (_, lane) => runLane(pool, lane, seeds, expert)))
+        ).flat();
+        const steps = results
+          .filter((r) => r.success)
+          .map((r) => r.steps)
+          .sort((a, b) => a - b);
         yield {
           task,
           variant,
@@ -48,7 +63,10 @@ export async function* expertTable(options: ExpertTableOptions = {}): AsyncGener
           successes: steps.length,
           medianSteps: steps[steps.length >> 1] ?? 0,
           maxSteps: steps.at(-1) ?? 0,
-          failedSeeds: results.filter((r) => !r.success).map((r) => r.seed).sort((a, b) => a - b),
+          failedSeeds: results
+            .filter((r) => !r.success)
+            .map((r) => r.seed)
+            .sort((a, b) => a - b),
         };
       } finally {
         await pool.dispose();

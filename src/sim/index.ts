@@ -8,6 +8,7 @@ export {
   type PrivilegedState,
   type StepResult,
 } from './env.js';
+export { type EnvInfo, EnvPool, type EnvPoolOptions } from './env-pool.js';
 export {
   EnvPoolError,
   SceneSamplingError,
@@ -18,11 +19,10 @@ export {
   SimUnstableError,
 } from './errors.js';
 export { Expert, type ExpertOptions, type ExpertStep } from './expert.js';
+export { type ExpertRow, type ExpertTableOptions, expertTable } from './expert-table.js';
 export type { ImageBox, Reasoning } from './narration.js';
-export { Random, SEEDS, seedOf, type SeedRange, type Split, testSeed, trainSeed, validationSeed } from './random.js';
-export { type CameraSpec, type RobotName, type RobotSpec, ROBOTS } from './robots.js';
+export { Random, SEEDS, type SeedRange, type Split, seedOf, testSeed, trainSeed, validationSeed } from './random.js';
+export { type CameraSpec, ROBOTS, type RobotName, type RobotSpec } from './robots.js';
 export { TASK_IDS, type Task, type TaskId, taskOf } from './tasks/index.js';
 export { EXPERT_STEP, type Goal, type Phase, type TaskKind } from './tasks/task.js';
-export { type Factor, type Variant, VARIANTS } from './variation.js';
-export { type EnvInfo, EnvPool, type EnvPoolOptions } from './env-pool.js';
-export { type ExpertRow, expertTable, type ExpertTableOptions } from './expert-table.js';
+export { type Factor, VARIANTS, type Variant } from './variation.js';

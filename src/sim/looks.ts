@@ -62,7 +62,8 @@ export function wood(light: string, dark: string, plank = 0.11, seed = 1): Look 
       const row = Math.floor(y / plank);
       const shift = hash(row, 7, seed);
       const across = y / plank - row;
-      const waves = noise(x * 5 + shift * 31, y * 28, seed) * 0.55 + noise(x * 14 + shift * 17, y * 110, seed + 1) * 0.45;
+      const waves =
+        noise(x * 5 + shift * 31, y * 28, seed) * 0.55 + noise(x * 14 + shift * 17, y * 110, seed + 1) * 0.45;
       const seam = across < 0.035 ? 0.55 : 0;
       mix(a, b, Math.min(1, waves * 0.62 + shift * 0.3 + seam), out);
     },
@@ -83,7 +84,9 @@ export function speckle(first: string, second: string, cell = 0.02, seed = 3): L
   return {
     gloss: 0.12,
     paint: (x, y, z, _s, out) => {
-      const t = noise((x + z) / cell, (y + z) / cell, seed) * 0.6 + noise((x + z) / (cell * 0.3), y / (cell * 0.3), seed + 1) * 0.4;
+      const t =
+        noise((x + z) / cell, (y + z) / cell, seed) * 0.6 +
+        noise((x + z) / (cell * 0.3), y / (cell * 0.3), seed + 1) * 0.4;
       mix(a, b, t * t * (3 - 2 * t), out);
     },
   };

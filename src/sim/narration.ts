@@ -78,7 +78,9 @@ function subtaskOf(phase: Phase, kind: TaskKind, w: Words, env: Env): readonly (
   const drawer = `the ${goal.subjectNoun}`;
   const target = subjectPoint(env);
   const far = cm(distance(tool, target));
-  const left = goal.reference ? cm(distanceXY(world.objectPose(goal.subject).position, world.objectPose(goal.reference).position)) : '';
+  const left = goal.reference
+    ? cm(distanceXY(world.objectPose(goal.subject).position, world.objectPose(goal.reference).position))
+    : '';
   switch (phase) {
     case 'approach':
       return [
@@ -167,7 +169,16 @@ function moveOf(env: Env, action: Float32Array): string {
   const open = (action[6] as number) >= 0.5;
   const isOpen = env.world.opening() >= 0.9;
   const holdsSomething = !isOpen && env.world.opening() > 0.03;
-  const jaws = open === isOpen ? '' : open ? 'open the gripper' : isOpen ? 'close the gripper' : holdsSomething ? 'keep the gripper closed' : '';
+  const jaws =
+    open === isOpen
+      ? ''
+      : open
+        ? 'open the gripper'
+        : isOpen
+          ? 'close the gripper'
+          : holdsSomething
+            ? 'keep the gripper closed'
+            : '';
   const parts = [where && `move ${where}`, turns, jaws].filter((part) => part !== '');
   return parts.length > 0 ? parts.join(', ') : 'hold still';
 }
@@ -192,7 +203,10 @@ function moveReasonOf(decision: Decision, w: Words, kind: TaskKind, env: Env): r
     case 'carry':
       return [`${w.place} is ${side}`, `${w.it} has to get to ${w.place}`];
     case 'lower':
-      return [`${w.it} has to come down ${kind === 'move-near' ? 'beside' : 'onto'} ${w.place}`, `the place for ${w.it} is ${side}`];
+      return [
+        `${w.it} has to come down ${kind === 'move-near' ? 'beside' : 'onto'} ${w.place}`,
+        `the place for ${w.it} is ${side}`,
+      ];
     case 'release':
       return [`opening leaves ${w.it} ${w.there}`, 'nothing more has to be moved'];
     case 'pull':
@@ -219,7 +233,8 @@ function grounded(env: Env, name: string): { centre: Vec3; corners: Vec3[] } {
   const corners: Vec3[] = [];
   for (const x of [-1, 1]) {
     for (const y of [-1, 1]) {
-      for (const z of [-1, 1]) corners.push(at([offset[0] + x * half[0], offset[1] + y * half[1], offset[2] + z * half[2]]));
+      for (const z of [-1, 1])
+        corners.push(at([offset[0] + x * half[0], offset[1] + y * half[1], offset[2] + z * half[2]]));
     }
   }
   return { centre: at(offset), corners };

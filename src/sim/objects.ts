@@ -65,7 +65,9 @@ class Builder {
     // Drawn-only parts are in group 1, so that parking can switch the others' contacts off and on again.
     const contact = solid ? 'contype="1" conaffinity="3"' : 'contype="0" conaffinity="0" group="1"';
     const rub = friction ? ` friction="${friction}"` : '';
-    this.#parts.push(`<geom name="${look}#${this.#name}${this.#serial++}" ${attributes} mass="${mass}" ${contact}${rub}/>`);
+    this.#parts.push(
+      `<geom name="${look}#${this.#name}${this.#serial++}" ${attributes} mass="${mass}" ${contact}${rub}/>`,
+    );
     return this;
   }
 
@@ -102,7 +104,10 @@ const CARROT: ObjectSpec = {
       .add('carrot', 'type="capsule" fromto="0 0 -0.003 0.03 0 -0.003" size="0.013"', { mass: 0.015, solid: false })
       .add('carrot', 'type="capsule" fromto="0.03 0 -0.007 0.055 0 -0.007" size="0.009"', { mass: 0.006 })
       .add('leaf', 'type="capsule" fromto="-0.055 0 0 -0.078 0.008 0.004" size="0.005"', { mass: 0.001, solid: false })
-      .add('leaf', 'type="capsule" fromto="-0.055 0 0 -0.078 -0.008 0.002" size="0.005"', { mass: 0.001, solid: false }),
+      .add('leaf', 'type="capsule" fromto="-0.055 0 0 -0.078 -0.008 0.002" size="0.005"', {
+        mass: 0.001,
+        solid: false,
+      }),
   ),
   restHeight: 0.0161,
   top: 0.032,
@@ -119,8 +124,14 @@ const EGGPLANT: ObjectSpec = {
     b
       .add('eggplant', 'type="capsule" fromto="-0.008 0 0 0.016 0 0" size="0.021"', { mass: 0.035 })
       .add('eggplant', 'type="capsule" fromto="-0.036 0 -0.004 0 0 -0.004" size="0.0165"', { mass: 0.02 })
-      .add('stem', 'type="cylinder" fromto="-0.048 0 -0.004 -0.056 0 -0.004" size="0.0135"', { mass: 0.001, solid: false })
-      .add('stem', 'type="capsule" fromto="-0.056 0 -0.004 -0.068 0 -0.001" size="0.005"', { mass: 0.001, solid: false }),
+      .add('stem', 'type="cylinder" fromto="-0.048 0 -0.004 -0.056 0 -0.004" size="0.0135"', {
+        mass: 0.001,
+        solid: false,
+      })
+      .add('stem', 'type="capsule" fromto="-0.056 0 -0.004 -0.068 0 -0.001" size="0.005"', {
+        mass: 0.001,
+        solid: false,
+      }),
   ),
   restHeight: 0.0211,
   top: 0.042,
@@ -167,8 +178,15 @@ function ballSpec(name: string, noun: string, look: string, r: number): ObjectSp
     geoms: build(name, (b) =>
       b
         .add(look, `type="sphere" size="${r}"`, { mass: 0.05 })
-        .add(look, `type="cylinder" pos="0 0 ${(-0.92 * r).toFixed(4)}" size="${(r * 0.42).toFixed(4)} ${(r * 0.08).toFixed(4)}"`, { mass: 0.02 })
-        .add('stem', `type="capsule" fromto="0 0 ${r} 0.003 0 ${r + 0.01}" size="0.003"`, { mass: 0.001, solid: false }),
+        .add(
+          look,
+          `type="cylinder" pos="0 0 ${(-0.92 * r).toFixed(4)}" size="${(r * 0.42).toFixed(4)} ${(r * 0.08).toFixed(4)}"`,
+          { mass: 0.02 },
+        )
+        .add('stem', `type="capsule" fromto="0 0 ${r} 0.003 0 ${r + 0.01}" size="0.003"`, {
+          mass: 0.001,
+          solid: false,
+        }),
     ),
     restHeight: r,
     top: 2 * r,

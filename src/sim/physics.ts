@@ -4,7 +4,13 @@
  * The bindings' heap views die when WebAssembly memory grows (their length becomes 0) and are then fetched again here; contacts,
  * vectors and buffers are C++ objects that must be deleted, so they never leave this file.
  */
-import loadMujoco, { type DoubleBuffer, type IntBuffer, type MainModule, type MjData, type MjModel } from '@mujoco/mujoco';
+import loadMujoco, {
+  type DoubleBuffer,
+  type IntBuffer,
+  type MainModule,
+  type MjData,
+  type MjModel,
+} from '@mujoco/mujoco';
 import { SimError, SimStateError, SimUnstableError } from './errors.js';
 import type { Mat3, Pose, Vec3 } from './pose.js';
 
@@ -84,7 +90,10 @@ export class Physics {
     try {
       model = mujoco.MjModel.from_xml_string(xml);
     } catch (cause) {
-      throw new SimError(`MuJoCo could not compile the scene: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+      throw new SimError(
+        `MuJoCo could not compile the scene: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
     }
     if (!model) throw new SimError('MuJoCo could not compile the scene (no model returned)');
     return new Physics(mujoco, model, new mujoco.MjData(model));

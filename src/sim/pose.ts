@@ -160,4 +160,5 @@ export function wrap(angle: number, period = 2 * Math.PI): number {
 }
 
 /** World position of a point given in a body's frame. */
-export const transform = (pose: Pose, local: Vec3): Vec3 => add(pose.position, rotate(quatToMat(pose.quaternion), local));
+export const transform = (pose: Pose, local: Vec3): Vec3 =>
+  add(pose.position, rotate(quatToMat(pose.quaternion), local));

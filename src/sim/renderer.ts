@@ -124,7 +124,11 @@ export class Renderer {
     this.#physics = physics;
     this.#lookNames = physics.geomNames().map((name) => name.split('#')[0] ?? '');
     const size = physics.model('geom_size');
-    this.#sizes = this.#lookNames.map((_, i) => [size[3 * i] as number, size[3 * i + 1] as number, size[3 * i + 2] as number]);
+    this.#sizes = this.#lookNames.map((_, i) => [
+      size[3 * i] as number,
+      size[3 * i + 1] as number,
+      size[3 * i + 2] as number,
+    ]);
   }
 
   setAppearance(appearance: Appearance): void {
@@ -141,7 +145,12 @@ export class Renderer {
    * Renders a square RGB image, row by row from the top, `size * size * 3` bytes.
    * @param out where to write; allocated when absent
    */
-  render(camera: Camera, size: number, shadows: boolean, out: Uint8Array = new Uint8Array(size * size * 3)): Uint8Array {
+  render(
+    camera: Camera,
+    size: number,
+    shadows: boolean,
+    out: Uint8Array = new Uint8Array(size * size * 3),
+  ): Uint8Array {
     const appearance = this.#appearance;
     if (!appearance) throw new Error('set an appearance before rendering');
     const count = size * size;

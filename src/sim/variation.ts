@@ -4,13 +4,21 @@
  * Knows nothing of tasks: objects and start poses are drawn elsewhere, from other streams of the same seed.
  */
 import { requireOneOf } from './errors.js';
-import { checker, type Look, LOOKS, solid, speckle, stripes, wood } from './looks.js';
+import { checker, LOOKS, type Look, solid, speckle, stripes, wood } from './looks.js';
 import { add, type Vec3 } from './pose.js';
 import { Random } from './random.js';
 import type { Appearance, Lighting } from './renderer.js';
 import type { CameraSpec } from './robots.js';
 
-export const VARIANTS = ['vm', 'va', 'va:lighting', 'va:table', 'va:background', 'va:distractors', 'va:camera'] as const;
+export const VARIANTS = [
+  'vm',
+  'va',
+  'va:lighting',
+  'va:table',
+  'va:background',
+  'va:distractors',
+  'va:camera',
+] as const;
 export type Variant = (typeof VARIANTS)[number];
 export type Factor = 'lighting' | 'table' | 'background' | 'distractors' | 'camera';
 
@@ -28,7 +36,13 @@ export const NOMINAL_LIGHTING: Lighting = {
 };
 
 const TABLES: readonly ((random: Random) => Look)[] = [
-  (r) => wood(r.pick(['#8a5a34', '#6f4a30', '#d9bd92']), r.pick(['#5c3a20', '#4a2f1d', '#b08f62']), r.range(0.07, 0.2), r.int(1000)),
+  (r) =>
+    wood(
+      r.pick(['#8a5a34', '#6f4a30', '#d9bd92']),
+      r.pick(['#5c3a20', '#4a2f1d', '#b08f62']),
+      r.range(0.07, 0.2),
+      r.int(1000),
+    ),
   (r) => {
     const [a, b] = r.pick([
       ['#d8d8d4', '#9aa0a6'],
@@ -74,7 +88,11 @@ export function drawAppearance(variant: Variant, seed: number): Appearance {
     const tint: Vec3 = [r.range(0.85, 1.1), r.range(0.9, 1.05), r.range(0.8, 1.1)];
     const sky = r.range(0.22, 0.6);
     lighting = {
-      position: [0.3 + 1.1 * Math.cos(angle) * r.range(0.3, 1), 1.1 * Math.sin(angle) * r.range(0.3, 1), r.range(1.0, 1.8)],
+      position: [
+        0.3 + 1.1 * Math.cos(angle) * r.range(0.3, 1),
+        1.1 * Math.sin(angle) * r.range(0.3, 1),
+        r.range(1.0, 1.8),
+      ],
       diffuse: [0.86 * strength * tint[0], 0.84 * strength * tint[1], 0.8 * strength * tint[2]],
       ambient: [sky * tint[0], sky * tint[1], sky * tint[2]],
     };

@@ -14,14 +14,14 @@ import {
   limitNorm,
   type Mat3,
   multiply,
-  type Pose,
-  rotationVector,
-  sub,
-  scale,
-  toRpy,
-  transpose,
   norm,
   orthonormal,
+  type Pose,
+  rotationVector,
+  scale,
+  sub,
+  toRpy,
+  transpose,
   type Vec3,
 } from './pose.js';
 import { joints, type RobotSpec, TOOL_ABOVE_TIP } from './robots.js';
@@ -81,7 +81,12 @@ export class World {
   #touching = new Set<string>();
   readonly #parked = new Set<string>();
 
-  private constructor(robot: RobotSpec, physics: Physics, objects: readonly ObjectSpec[], fixtures: readonly Fixture[]) {
+  private constructor(
+    robot: RobotSpec,
+    physics: Physics,
+    objects: readonly ObjectSpec[],
+    fixtures: readonly Fixture[],
+  ) {
     this.robot = robot;
     this.physics = physics;
     this.kinematics = new Kinematics(robot);
@@ -115,7 +120,11 @@ export class World {
     }
   }
 
-  static async create(robot: RobotSpec, objects: readonly ObjectSpec[], fixtures: readonly Fixture[] = []): Promise<World> {
+  static async create(
+    robot: RobotSpec,
+    objects: readonly ObjectSpec[],
+    fixtures: readonly Fixture[] = [],
+  ): Promise<World> {
     const physics = await Physics.compile(sceneMjcf(robot, objects, fixtures.map((f) => f.mjcf).join('\n')));
     return new World(robot, physics, objects, fixtures);
   }
@@ -340,7 +349,15 @@ export class World {
    */
   act(action: ArrayLike<number>): ActionOutcome {
     const applied = this.clipAction(action);
-    const [dx, dy, dz, roll, pitch, yaw, grip] = applied as unknown as [number, number, number, number, number, number, number];
+    const [dx, dy, dz, roll, pitch, yaw, grip] = applied as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     const measured = this.tool();
     const base = this.#leashed(measured);
     const raised = add(base.position, [dx, dy, dz]);
@@ -365,9 +382,11 @@ export class World {
 
   /** Checks and clips an action; throws {@link SimActionError} unless it is seven finite numbers. */
   clipAction(action: ArrayLike<number>): Float32Array {
-    if (action.length !== 7) throw new SimActionError(`an action has 7 numbers (dx dy dz droll dpitch dyaw gripper), got ${action.length}`);
+    if (action.length !== 7)
+      throw new SimActionError(`an action has 7 numbers (dx dy dz droll dpitch dyaw gripper), got ${action.length}`);
     for (let i = 0; i < 7; i++) {
-      if (!Number.isFinite(action[i])) throw new SimActionError(`action[${i}] is ${action[i]}; all seven must be finite`);
+      if (!Number.isFinite(action[i]))
+        throw new SimActionError(`action[${i}] is ${action[i]}; all seven must be finite`);
     }
     const part = (i: number): number => action[i] as number;
     const move = limitNorm([part(0), part(1), part(2)], this.robot.maxTranslation);

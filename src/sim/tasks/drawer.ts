@@ -112,8 +112,20 @@ function task(kind: 'open' | 'close'): Task {
     },
     instructions: ({ subjectNoun: noun }) =>
       opening
-        ? [`open ${noun}`, `open the ${noun}`, `pull the ${noun} open`, `pull out the ${noun}`, `open the ${noun} of the cabinet`]
-        : [`close ${noun}`, `close the ${noun}`, `push the ${noun} shut`, `push in the ${noun}`, `shut the ${noun} of the cabinet`],
+        ? [
+            `open ${noun}`,
+            `open the ${noun}`,
+            `pull the ${noun} open`,
+            `pull out the ${noun}`,
+            `open the ${noun} of the cabinet`,
+          ]
+        : [
+            `close ${noun}`,
+            `close the ${noun}`,
+            `push the ${noun} shut`,
+            `push in the ${noun}`,
+            `shut the ${noun} of the cabinet`,
+          ],
     success(world, goal) {
       const value = world.slide(drawerOf(goal));
       return opening ? value >= 0.15 : value <= 0.05;
@@ -177,7 +189,12 @@ function decideClose(world: World, goal: Goal): Decision {
     };
   }
   // The jaws stop in front of the bar until they are level with it.
-  return { phase: 'approach', position: [position[0] - 0.025, position[1], position[2]], rotation: FORWARD, gripper: 0 };
+  return {
+    phase: 'approach',
+    position: [position[0] - 0.025, position[1], position[2]],
+    rotation: FORWARD,
+    gripper: 0,
+  };
 }
 
 export const OPEN_DRAWER = task('open');

@@ -5,7 +5,17 @@
 import { OBJECTS } from '../objects.js';
 import { clamp, quatAxisAngle, quatMultiply, yawQuat } from '../pose.js';
 import type { World } from '../world.js';
-import { type Decision, decideGrasp, type Goal, missFromAbove, pointingDown, reachable, type Task, toolGrasp, WORKSPACE } from './task.js';
+import {
+  type Decision,
+  decideGrasp,
+  type Goal,
+  missFromAbove,
+  pointingDown,
+  reachable,
+  type Task,
+  toolGrasp,
+  WORKSPACE,
+} from './task.js';
 
 const CAN = OBJECTS.coke;
 const LIFT = 0.04;

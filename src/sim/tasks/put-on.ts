@@ -7,9 +7,9 @@ import { quatToMat, rotate, sub, transpose, type Vec3 } from '../pose.js';
 import type { Random } from '../random.js';
 import type { World } from '../world.js';
 import {
+  type Decision,
   decideGrasp,
   decidePlace,
-  type Decision,
   fetchProgress,
   type Goal,
   missFromAbove,
@@ -85,8 +85,13 @@ function putOn(o: PutOn): Task {
       const { subject, target } = o;
       if (world.touchesRobot(subject.name) || !world.touching(subject.name, target.name)) return false;
       const pose = world.objectPose(target.name);
-      const d = rotate(transpose(quatToMat(pose.quaternion)), sub(world.objectPose(subject.name).position, pose.position));
-      const inside = o.round ? Math.hypot(d[0], d[1]) <= o.within[0] : Math.abs(d[0]) <= o.within[0] && Math.abs(d[1]) <= o.within[1];
+      const d = rotate(
+        transpose(quatToMat(pose.quaternion)),
+        sub(world.objectPose(subject.name).position, pose.position),
+      );
+      const inside = o.round
+        ? Math.hypot(d[0], d[1]) <= o.within[0]
+        : Math.abs(d[0]) <= o.within[0] && Math.abs(d[1]) <= o.within[1];
       return inside && d[2] >= o.above[0] && d[2] <= o.above[1] && world.speed(subject.name) < 0.1;
     },
     decide(world: World, _goal: Goal, bias?: Vec3): Decision {

@@ -5,7 +5,21 @@
  */
 import type { ToolPose } from '../kinematics.js';
 import { type Grasp, graspAt, type ObjectSpec } from '../objects.js';
-import { add, clamp, distanceXY, fromRpy, type Mat3, type Pose, toRpy, type Vec3, wrap, yawQuat } from '../pose.js';
+import {
+  add,
+  clamp,
+  distanceXY,
+  fromRpy,
+  type Mat3,
+  type Pose,
+  quatToMat,
+  rotate,
+  toRpy,
+  transpose,
+  type Vec3,
+  wrap,
+  yawQuat,
+} from '../pose.js';
 import type { Random } from '../random.js';
 import type { RobotName } from '../robots.js';
 import type { Fixture, World } from '../world.js';
@@ -119,7 +133,9 @@ export function randomPose(spec: ObjectSpec, robot: RobotName, random: Random, y
 /** Whether every pair keeps its distance: footprints plus `margin`. */
 export function separated(placed: readonly { spec: ObjectSpec; pose: Pose }[], margin: number): boolean {
   return placed.every((a, i) =>
-    placed.slice(i + 1).every((b) => distanceXY(a.pose.position, b.pose.position) >= a.spec.radius + b.spec.radius + margin),
+    placed
+      .slice(i + 1)
+      .every((b) => distanceXY(a.pose.position, b.pose.position) >= a.spec.radius + b.spec.radius + margin),
   );
 }
 
@@ -137,15 +153,27 @@ export function toolGrasp(world: World, name: string, bias: Vec3 = [0, 0, 0]): G
   return { ...grasp, point: [x, y, Math.max(z, 0.01)] };
 }
 
+/** Half the length of an object's bounding box along a world direction, as it lies now. */
+function halfExtent(spec: ObjectSpec, pose: Pose, direction: Vec3): number {
+  const local = rotate(transpose(quatToMat(pose.quaternion)), direction);
+  return local.reduce((sum, component, i) => sum + Math.abs(component) * (spec.halfSize[i] as number), 0);
+}
+
 /** A way to miss an object from above: too high, or past its end (beside it, if it is round). */
 export function missFromAbove(world: World, name: string, random: Random): Vec3 {
   const spec = world.objects.get(name) as ObjectSpec;
-  const grasp = graspAt(spec, world.objectPose(name));
-  const free = spec.top - grasp.point[2];
-  if (random.chance(0.5)) return [random.range(-0.008, 0.008), random.range(-0.008, 0.008), free + random.range(0.014, 0.03)];
-  const along = spec.radius + world.robot.gripper.fingerWidth / 2 + random.range(0.006, 0.018);
+  const pose = world.objectPose(name);
+  const grasp = graspAt(spec, pose);
+  if (random.chance(0.5)) {
+    const top = pose.position[2] + halfExtent(spec, pose, [0, 0, 1]) - grasp.point[2];
+    return [random.range(-0.008, 0.008), random.range(-0.008, 0.008), top + random.range(0.014, 0.03)];
+  }
   const angle = (grasp.yaw ?? 0) + (random.chance(0.5) ? Math.PI : 0);
-  return [along * Math.cos(angle), along * Math.sin(angle), random.range(0, 0.01)];
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  const offCentre = (pose.position[0] - grasp.point[0]) * cos + (pose.position[1] - grasp.point[1]) * sin;
+  const end = halfExtent(spec, pose, [cos, sin, 0]) + offCentre;
+  const along = end + world.robot.gripper.fingerWidth / 2 + random.range(0.006, 0.018);
+  return [along * cos, along * sin, random.range(0, 0.01)];
 }
 
 /** Yaw of the tool about the vertical. */
@@ -165,7 +193,16 @@ export function decideGrasp(world: World, grasp: Grasp, hover: number): Decision
   const rotation = pointingDown(yaw);
   const [x, y, z] = grasp.point;
   if (world.opening() < 0.9) {
-    return { phase: 'recover', position: [tool.position[0], tool.position[1], Math.min(tool.position[2] + 0.04, z + hover)], rotation: tool.rotation, gripper: 1 };
+    return {
+      phase: 'recover',
+      position: [
+        tool.position[0],
+        tool.position[1],
+        Math.max(tool.position[2], Math.min(tool.position[2] + 0.04, z + hover)),
+      ],
+      rotation: tool.rotation,
+      gripper: 1,
+    };
   }
   const lateral = distanceXY(tool.position, grasp.point);
   const turn = Math.abs(wrap(yaw - yawNow));
