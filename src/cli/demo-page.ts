@@ -67,7 +67,10 @@ export async function writePage({ recipe, paths, records, stages, result, episod
   }
   videos.sort((a, b) => a.task.localeCompare(b.task) || Number(b.success) - Number(a.success));
   const limits = [...new Map(episodes.map(({ task, maxSteps }) => [task, maxSteps]))];
-  const shown = (path: string): string => relative(process.cwd(), path) || '.';
+  const shown = (path: string): string => {
+    const short = relative(process.cwd(), path);
+    return short.startsWith('..') ? path : short;
+  };
   const first = recipe.evaluation.tasks[0] ?? '';
   const html = renderReport({
     title: 'A small vision-language-action model learns to act',

@@ -43,6 +43,8 @@ export interface DemoStage {
   name: string;
   /** What is about to be done, with its size. */
   what: string;
+  /** About how long it takes on two cores, seconds. */
+  estimate: number;
   /** Hash of the settings, those of the stages before included. */
   hash: string;
   /** @returns one line about what came out */
@@ -67,6 +69,7 @@ function demonstrationStage(recipe: Recipe, seed: number, paths: DemoPaths, work
   return {
     name: 'demonstrations',
     what: `the scripted expert solves ${tasks.length} task${tasks.length === 1 ? '' : 's'}, ${episodesPerTask} times each`,
+    estimate: 5 + 0.08 * tasks.length * episodesPerTask,
     hash: hashOf(recipe.demonstrations, seed),
     run: async (state, signal) => {
       // A new or changed stage replaces whatever lies there; a begun one is continued.
@@ -93,6 +96,7 @@ function trainingStage(recipe: Recipe, seed: number, paths: DemoPaths, dataHash:
   return {
     name: 'training',
     what: `a specialist learns from them, ${length}`,
+    estimate: config.time_budget_s ?? 5 + 0.1 * config.steps,
     hash: hashOf(dataHash, settings, { ...dataset, root: '' }),
     run: async (state, signal) => {
       const { trainInWorker } = await import('../train/trainer.js');
@@ -102,15 +106,23 @@ function trainingStage(recipe: Recipe, seed: number, paths: DemoPaths, dataHash:
         : ({ kind: 'new', overwrite: true } as const);
       let shown = Number.NEGATIVE_INFINITY;
       let summary = '';
+      let size = '';
+      const waits: number[] = [];
       for await (const event of trainInWorker(config, mode, signal)) {
         const now = performance.now();
+        if (event.type === 'start') size = `${(event.parameters / 1e6).toFixed(2)} M parameters`;
+        if (event.type === 'step') waits.push(event.dataWait);
         const tooSoon = now - shown < 10_000;
         if (event.type === 'checkpoint' || (event.type === 'step' && tooSoon)) continue;
         if (event.type === 'step') shown = now;
         if (event.type !== 'end') process.stderr.write(`  ${formatTrainEvent(event)}\n`);
         if (event.type === 'end') {
           if (event.reason === 'stopped') throw new DOMException('training was stopped', 'AbortError');
-          summary = `${event.step} steps in ${Math.round(event.elapsedSeconds)} s`;
+          const wait = (100 * waits.reduce((sum, share) => sum + share, 0)) / Math.max(1, waits.length);
+          const samples = event.step * config.batch_size * config.grad_accumulation;
+          summary =
+            `${size}, ${event.step} steps, ${samples} samples in ${Math.round(event.elapsedSeconds)} s ` +
+            `(${wait.toFixed(1)} % waiting for data)`;
         }
       }
       return summary;
@@ -129,6 +141,7 @@ async function evaluationStage(
   return {
     name: 'evaluation',
     what: `the specialist tries ${cells.length * trials} test scenes it has never seen, in closed loop`,
+    estimate: 5 + 0.4 * cells.length * trials,
     hash: hashOf(trainHash, recipe.evaluation),
     run: async (state, signal) => {
       const log = new EpisodeLog(paths.episodes);

@@ -4,7 +4,7 @@
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { relative, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { commitOf } from '../eval/provenance.js';
@@ -17,6 +17,9 @@ import { formatSuccessTable } from './success-lines.js';
 import { coloursFor, formatDuration } from './terminal.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Films and page take about this long. */
+const REPORT_SECONDS = 15;
 
 const EXAMPLES = `Examples:
   dualvla demo                            a quarter of an hour on two cores; Ctrl-C and again continues
@@ -53,7 +56,11 @@ async function runDemo(flags: DemoFlags): Promise<void> {
   if (flags.overwrite) for (const path of Object.values(paths)) rmSync(path, { recursive: true, force: true });
   const records = new StageRecords(paths.stages);
   const stages = await demoStages(recipe, flags.seed, paths, availableParallelism());
+  const left = stages.filter(({ name, hash }) => records.state(name, hash) !== 'finished');
+  const estimate = left.reduce((sum, stage) => sum + stage.estimate, left.length > 0 ? REPORT_SECONDS : 0);
   say(`DualVLA demo, recipe ${recipe.name}: ${recipe.summary}`);
+  if (estimate > 0)
+    say(`About ${formatDuration(estimate)} on two cores; stopped with Ctrl-C it continues where it was.`);
   const again = `${process.env.npm_lifecycle_event === 'demo' ? 'npm run demo' : 'the same command'}`;
   await withStopSignal(
     async (signal) => {
@@ -75,7 +82,7 @@ async function runStage(stage: DemoStage, number: string, records: StageRecords,
     return;
   }
   const how = { new: '', begun: ' (continuing)', changed: ' (settings changed: anew)' }[state];
-  say(`${bold(`${number} ${stage.name}`)}: ${stage.what}${how}`);
+  say(`${bold(`${number} ${stage.name}`)}: ${stage.what}${how}, about ${formatDuration(stage.estimate)}`);
   records.begin(stage.name, stage.hash, commitOf(ROOT));
   const started = performance.now();
   try {
@@ -105,17 +112,18 @@ async function writeReport(
   const log = new EpisodeLog(paths.episodes);
   const cells = await evaluationCells(recipe);
   const success = successTableOf({ cells, trials: recipe.evaluation.trials, split: 'test', log });
-  const hash = hashOf(stages.map((stage) => stage.hash));
+  if (!existsSync(paths.report) || !existsSync(paths.result)) records.forget('report');
   const report: DemoStage = {
     name: 'report',
     what: 'films a few episodes and writes the page',
-    hash: existsSync(paths.report) && existsSync(paths.result) ? hash : `${hash} missing`,
+    estimate: REPORT_SECONDS,
+    hash: hashOf(stages.map((stage) => stage.hash)),
     run: async () => {
       const { resultOf, writePage } = await import('./demo-page.js');
       const result = await resultOf({ recipe, seed, stages, records, success });
       await writePage({ recipe, paths, records, stages, result, episodes: log.records, signal });
       writeFileSync(paths.result, `${JSON.stringify(result, null, 2)}\n`);
-      return relative(process.cwd(), paths.report);
+      return 'report.html, result.json';
     },
   };
   await runStage(report, `[${stages.length + 1}/${stages.length + 1}]`, records, signal);

@@ -77,9 +77,12 @@ export function lossChart(curves: readonly Curve[]): Markup {
       (value) => html`<line x1="${left}" x2="${width - 10}" y1="${y(value)}" y2="${y(value)}" class="grid"/>
         <text x="${left - 8}" y="${y(value)}" class="tick end">${Number(value.toPrecision(2))}</text>`,
     ),
-    ...linearTicks(firstStep, lastStep).map(
-      (step) => html`<text x="${x(step)}" y="${height - bottom + 18}" class="tick">${step.toLocaleString('en')}</text>`,
-    ),
+    ...evenTicks(firstStep, lastStep, 6)
+      .filter(Number.isInteger)
+      .map(
+        (step) =>
+          html`<text x="${x(step)}" y="${height - bottom + 18}" class="tick">${step.toLocaleString('en')}</text>`,
+      ),
   ];
   const lines = shown.map(({ name, points }, i) => {
     const path = (of: readonly { step: number; value: number }[]): string =>
@@ -104,25 +107,25 @@ function extent(values: readonly number[]): [number, number] {
   );
 }
 
-/** 1, 2 and 5 times powers of ten inside [low, high]; fewer where that would be more than eight. */
+/** 1, 2 and 5 times powers of ten inside [low, high]: powers alone where that is too many, even steps where too few. */
 function logTicks(low: number, high: number): number[] {
   const ticks: number[] = [];
   for (let exponent = Math.floor(Math.log10(low)); exponent <= Math.ceil(Math.log10(high)); exponent++) {
-    for (const digit of [1, 2, 5]) ticks.push(digit * 10 ** exponent);
+    for (const digit of [1, 2, 5]) ticks.push(Number((digit * 10 ** exponent).toPrecision(3)));
   }
   const inside = ticks.filter((value) => value >= low && value <= high);
-  return inside.length <= 8
-    ? inside
-    : inside.filter((value) => Number.isInteger(Math.round(Math.log10(value) * 1e9) / 1e9));
+  if (inside.length < 3) return evenTicks(low, high, 5);
+  return inside.length <= 8 ? inside : inside.filter((value) => value.toExponential().startsWith('1e'));
 }
 
-function linearTicks(low: number, high: number): number[] {
-  const rough = (high - low) / 6 || 1;
+/** About `count` round numbers with even steps inside [low, high]. */
+function evenTicks(low: number, high: number, count: number): number[] {
+  const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((digit) => digit * power).find((size) => size >= rough) ?? rough;
   const ticks: number[] = [];
-  for (let value = Math.ceil(low / step) * step; value <= high; value += step) ticks.push(Math.round(value));
-  return [...new Set(ticks)];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(Number((i * step).toPrecision(12)));
+  return ticks;
 }
 
 function thin<T>(items: readonly T[], count: number): T[] {

@@ -40,6 +40,8 @@ test('other settings start a stage anew', () => {
   expect(records.state('train', 'b')).toBe('changed');
   records.begin('train', 'b', 'c1');
   expect(records.get('train')).toEqual({ hash: 'b', commit: 'c1', seconds: 0 });
+  records.forget('train');
+  expect(new StageRecords(records.path).state('train', 'b')).toBe('new');
 });
 
 test('a file that is no JSON counts as absent; a stage has to be begun first', () => {

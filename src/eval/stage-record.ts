@@ -74,6 +74,12 @@ export class StageRecords {
     this.#write({ ...this.#records, [name]: { ...this.#record(name), finished: now.toISOString(), summary } });
   }
 
+  /** Makes a stage run again. */
+  forget(name: string): void {
+    const { [name]: _, ...others } = this.#records;
+    this.#write(others);
+  }
+
   #record(name: string): StageRecord {
     const record = this.#records[name];
     if (record === undefined) throw new Error(`stage ${name} was not begun`);
