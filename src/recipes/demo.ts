@@ -2,16 +2,16 @@
 import type { Recipe } from './recipe.js';
 
 export function demo(): Recipe {
-  const tasks = ['widowx/put-carrot-on-plate', 'google/pick-coke-can'];
+  const tasks = ['widowx/put-carrot-on-plate', 'google/pick-coke-can', 'google/open-drawer', 'google/close-drawer'];
   return {
     name: 'demo',
-    summary: 'a specialist for two tasks, trained and evaluated in a quarter of an hour on two cores',
+    summary: 'a specialist for four tasks of two robots, trained and evaluated in a quarter of an hour on two cores',
     demonstrations: {
       tasks,
-      episodes_per_task: 300,
+      episodes_per_task: 400,
       variants: { vm: 1 },
       image_size: 64,
-      cameras: ['third'],
+      cameras: ['third', 'wrist'],
       perturb_probability: 0.1,
       failed_grasp_probability: 0.1,
     },

@@ -20,7 +20,7 @@ export function full(): Recipe {
       episodes_per_task: 1000,
       variants: { vm: 0.5, va: 0.5 },
       image_size: 64,
-      cameras: ['third'],
+      cameras: ['third', 'wrist'],
       perturb_probability: 0.1,
       failed_grasp_probability: 0.1,
     },

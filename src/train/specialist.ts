@@ -5,6 +5,7 @@
  * Knows nothing about threads (trainer-worker.ts) or the simulator.
  */
 import { resolve } from 'node:path';
+import { datasetFolders } from '../data/dataset-folders.js';
 import { Loader, type LoaderBatch, type LoaderOptions, type LoaderState } from '../data/loader.js';
 import { trainBpe } from '../model/bpe-trainer.js';
 import { latentActionTokens, SPECIAL_TOKENS, TextTokenizer } from '../model/tokenizer.js';
@@ -158,7 +159,7 @@ function createParts(config: TrainConfig, loader: Loader): PretrainedParts {
 function loaderOptions(config: TrainConfig, root: string, processes: Processes): LoaderOptions {
   const { dataset, policy } = config;
   return {
-    folders: [root],
+    folders: datasetFolders(root),
     batchSize: Math.floor(config.batch_size / processes.worldSize),
     chunk: policy.chunk_size,
     representation: dataset.action_representation,
