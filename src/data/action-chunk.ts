@@ -18,6 +18,11 @@ export interface ActionSequence {
   readonly action: Float32Array;
   readonly length: number;
   readonly actionDim: number;
+  /**
+   * [length]: 1 where something else was executed than the action says. Actions after such a step answer what happened there: in a chunk that
+   * began before, they are masked like padding.
+   */
+  readonly disturbed?: Uint8Array;
 }
 
 export interface ChunkOptions {
@@ -37,7 +42,7 @@ export interface ChunkStats extends ChunkOptions {
 }
 
 /**
- * Writes the raw (unnormalised) chunk at frame `t` into `chunkCA` and its mask into `maskC` (1 = real step, 0 = padding).
+ * Writes the raw (unnormalised) chunk at frame `t` into `chunkCA` and its mask into `maskC` (1 = learn it, 0 = padding or after a disturbance).
  */
 export function rawChunk(
   episode: ActionSequence,
@@ -48,8 +53,10 @@ export function rawChunk(
 ): void {
   const { action, length, actionDim: A } = episode;
   const cumulative = options.representation === 'cumulative';
+  let valid = true;
   for (let k = 0; k < options.chunk; k++) {
     const real = t + k < length;
+    if (!real || (k > 0 && episode.disturbed?.[t + k - 1] === 1)) valid = false;
     const source = Math.min(t + k, length - 1) * A;
     const row = k * A;
     for (let d = 0; d < A - 1; d++) {
@@ -57,12 +64,12 @@ export function rawChunk(
       chunkCA[row + d] = cumulative && k > 0 ? (chunkCA[row - A + d] as number) + step : step;
     }
     chunkCA[row + A - 1] = action[source + A - 1] as number;
-    if (maskC) maskC[k] = real ? 1 : 0;
+    if (maskC) maskC[k] = valid ? 1 : 0;
   }
 }
 
 /**
- * q01 and q99 of every (step, dim) over all chunks of the episodes; padded steps do not count. `strideFrames` thins out the starts.
+ * q01 and q99 of every (step, dim) over all chunks of the episodes; masked steps do not count. `strideFrames` thins out the starts.
  * Throws RangeError when there is no episode or their dims differ.
  */
 export function computeChunkStats(

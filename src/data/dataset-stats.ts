@@ -14,7 +14,7 @@ export async function numericDatasetStats(
   const names = Object.keys(features).filter((name) => isNumeric(features[name] as Features[string]));
   const parts = new Map<string, NumericArray[]>(names.map((name) => [name, []]));
   for (const path of paths) {
-    await using file = await ParquetFile.open(path);
+    const file = await ParquetFile.open(path);
     const columns = await file.read(names);
     for (const name of names)
       parts

@@ -82,7 +82,6 @@ export function encodeColumns(episode: Episode, context: EncodeColumnsContext): 
       add(
         name,
         frames.map((t) => Math.fround(episode.timestamps?.[t] ?? t / fps)),
-        indexed,
       );
     else if (name === 'frame_index') add(name, frames.map(BigInt), indexed);
     else if (name === 'episode_index')

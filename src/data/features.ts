@@ -82,6 +82,8 @@ export const STATE_KEY = 'observation.state';
 export const ACTION_KEY = 'action';
 export const LANGUAGE_PERSISTENT_KEY = 'language_persistent';
 export const LANGUAGE_EVENTS_KEY = 'language_events';
+/** 1 where the executed action deliberately differs from the label: actions after it answer the disturbance, not the frame before it. */
+export const DISTURBED_KEY = 'execution.disturbed';
 /** Full reasoning text of a frame, "" when the frame has none. */
 export const REASONING_TEXT_KEY = 'reasoning.text';
 /** Whether the frame's reasoning is kept; dual-layer pruning writes it. */
@@ -116,6 +118,8 @@ export interface RobotFeatureOptions {
   readonly imageStorage?: 'image' | 'video';
   /** Adds the language columns and the `reasoning.*` columns. */
   readonly reasoning?: boolean;
+  /** Adds `execution.disturbed`, for demonstrations whose execution is disturbed on purpose. */
+  readonly disturbed?: boolean;
 }
 
 /** Features of a robot data set in the layout this project writes; the automatic columns are added by the writer. */
@@ -131,6 +135,7 @@ export function robotFeatures(options: RobotFeatureOptions): Features {
       names: ['height', 'width', 'channels'],
     };
   }
+  if (options.disturbed) features[DISTURBED_KEY] = scalar('bool');
   if (options.reasoning) {
     features[LANGUAGE_PERSISTENT_KEY] = scalar('language');
     features[LANGUAGE_EVENTS_KEY] = scalar('language');

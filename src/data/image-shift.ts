@@ -10,15 +10,16 @@ export function shiftInto(
   dy: number,
 ): void {
   const stride = width * 3;
+  const right = Math.min(Math.max(dx, -width), width);
   for (let y = 0; y < height; y++) {
     const from = Math.min(Math.max(y + dy, 0), height - 1) * stride;
     const to = y * stride;
-    const copied = Math.max(width - Math.abs(dx), 0);
-    const sourceX = Math.max(dx, 0);
-    const outX = Math.max(-dx, 0);
+    const copied = Math.max(width - Math.abs(right), 0);
+    const sourceX = Math.max(right, 0);
+    const outX = Math.max(-right, 0);
     out.set(source.subarray(from + sourceX * 3, from + (sourceX + copied) * 3), to + outX * 3);
     for (let x = 0; x < outX && x < width; x++) out.set(source.subarray(from, from + 3), to + x * 3);
-    for (let x = Math.max(width - Math.max(dx, 0), 0); x < width; x++)
+    for (let x = Math.max(width - Math.max(right, 0), 0); x < width; x++)
       out.set(source.subarray(from + stride - 3, from + stride), to + x * 3);
   }
 }

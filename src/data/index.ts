@@ -13,6 +13,12 @@ export * from './loader.js';
 export type { LoaderEpisode, LoaderTable, StateStats } from './loader-table.js';
 export * from './statistics.js';
 export { syntheticEpisode, syntheticFeatures } from './synthetic-episode.js';
+export {
+  type DatasetProblem,
+  type ValidateOptions,
+  type ValidationReport,
+  validateDataset,
+} from './validate-dataset.js';
 export { concatVideos, decodeVideo, encodeVideo, probeVideo, type VideoCodecOptions } from './video.js';
 export { type DatasetState, datasetState, partialFolder } from './writer-folder.js';
 export type { JsonValue } from './writer-journal.js';

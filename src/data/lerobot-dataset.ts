@@ -147,6 +147,7 @@ export class LeRobotDataset {
       const first = records[0] as EpisodeRecord;
       const file = await this.#file(this.dataPath(first));
       const rowStart = await this.#firstRow(first);
+      await this.#firstRow(records.at(-1) as EpisodeRecord);
       const names = contentColumns(this.features).filter((name) => this.features[name]?.dtype !== 'video');
       const total = records.reduce((sum, record) => sum + record.length, 0);
       const columns = await file.read(names, rowStart, rowStart + total);
@@ -203,17 +204,6 @@ export class LeRobotDataset {
       });
     }
     return result;
-  }
-
-  /** Closes the files that were opened. */
-  async close(): Promise<void> {
-    const files = [...this.#files.values()];
-    this.#files.clear();
-    for (const file of files) await file.then((opened) => opened.close()).catch(() => undefined);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
   }
 
   #records({ from, to }: EpisodeRange): EpisodeRecord[] {

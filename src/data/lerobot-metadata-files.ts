@@ -85,7 +85,7 @@ export function writeTasks(rootFolder: string, tasks: readonly string[]): void {
 /** Reads meta/tasks.parquet: task_index -> task. Accepts pandas' unnamed index column. */
 export async function readTasks(rootFolder: string): Promise<string[]> {
   const path = join(rootFolder, TASKS_FILE);
-  await using file = await ParquetFile.open(path);
+  const file = await ParquetFile.open(path);
   const column = ['task', '__index_level_0__'].find((name) => file.hasColumn(name));
   if (!column) throw new CorruptDatasetError('Neither a column "task" nor "__index_level_0__"', { file: path });
   const values = await file.read([column, 'task_index']);
@@ -223,7 +223,7 @@ export async function readEpisodes(
       names.push(`videos/${key}/${name}`);
   const episodes: EpisodeRecord[] = [];
   for (const path of paths) {
-    await using file = await ParquetFile.open(path);
+    const file = await ParquetFile.open(path);
     const columns = await file.read(names);
     for (let row = 0; row < file.numRows; row++) {
       const number = (name: string): number => {

@@ -9,6 +9,7 @@ import { decodeNumeric, decodeStrings } from './episode-columns.js';
 import { UnsupportedDatasetError } from './errors.js';
 import {
   ACTION_KEY,
+  DISTURBED_KEY,
   type Feature,
   featureSize,
   REASONING_KEEP_KEY,
@@ -98,7 +99,7 @@ export async function readLoaderTable(datasets: readonly LeRobotDataset[]): Prom
   const episodes: LoaderEpisode[] = [];
   let first = 0;
   for (const [d, dataset] of datasets.entries()) {
-    const optional = [REASONING_TEXT_KEY, REASONING_KEEP_KEY].filter((key) => key in dataset.features);
+    const optional = [REASONING_TEXT_KEY, REASONING_KEEP_KEY, DISTURBED_KEY].filter((key) => key in dataset.features);
     const columns = await dataset.readColumns([STATE_KEY, ACTION_KEY, 'task_index', ...optional]);
     const origin = { file: dataset.folder };
     const numbers = (key: string): ArrayLike<number | bigint> =>
@@ -114,6 +115,7 @@ export async function readLoaderTable(datasets: readonly LeRobotDataset[]): Prom
       decodeStrings(columns.get(REASONING_TEXT_KEY) ?? [], REASONING_TEXT_KEY, origin).forEach((text, i) => {
         reasoningIds[first + i] = reasonings.idOf(text);
       });
+    const disturbed = DISTURBED_KEY in dataset.features ? Uint8Array.from(numbers(DISTURBED_KEY), Number) : undefined;
     if (REASONING_KEEP_KEY in dataset.features) keep.set(Uint8Array.from(numbers(REASONING_KEEP_KEY), Number), first);
     for (const record of dataset.episodes) {
       const from = first + record.fromIndex;
@@ -125,6 +127,7 @@ export async function readLoaderTable(datasets: readonly LeRobotDataset[]): Prom
         length: record.length,
         actionDim,
         action: action.subarray(from * actionDim, (from + record.length) * actionDim),
+        ...(disturbed ? { disturbed: disturbed.subarray(record.fromIndex, record.toIndex) } : {}),
       });
     }
     first += dataset.numFrames;

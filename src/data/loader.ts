@@ -68,7 +68,7 @@ export interface LoaderBatch {
   readonly stateNormalised: Float32Array;
   /** [B, C, A], normalised chunk. */
   readonly actions: Float32Array;
-  /** [B, C]: 1 for steps inside the episode. */
+  /** [B, C]: 1 for steps to learn: inside the episode, and not after a disturbed execution. */
   readonly actionMask: Uint8Array;
   /** [B]. */
   readonly instruction: readonly string[];
@@ -175,7 +175,6 @@ export class Loader {
     const datasets = await Promise.all(options.folders.map((folder) => LeRobotDataset.open(folder)));
     const table = await readLoaderTable(datasets);
     const loader = new Loader(options, datasets, table);
-    await Promise.all(datasets.map((dataset) => dataset.close()));
     await loader.#moveOn();
     return loader;
   }

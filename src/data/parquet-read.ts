@@ -3,11 +3,26 @@
  *
  * Byte arrays stay bytes unless the column says it is text. Knows nothing about episodes.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, type SchemaElement } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { CorruptDatasetError, MissingDatasetError } from './errors.js';
 import { columnNames } from './parquet-schema.js';
+
+function readBytes(path: string, start: number, end: number): ArrayBuffer {
+  const bytes = new Uint8Array(Math.max(end - start, 0));
+  const fd = openSync(path, 'r');
+  try {
+    for (let got = 0; got < bytes.length; ) {
+      const count = readSync(fd, bytes, got, bytes.length - got, start + got);
+      if (count === 0) throw new Error(`unexpected end of file at byte ${start + got}`);
+      got += count;
+    }
+  } finally {
+    closeSync(fd);
+  }
+  return bytes.buffer;
+}
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -16,12 +31,10 @@ export class ParquetFile {
   readonly metadata: FileMetaData;
   readonly columns: readonly string[];
   readonly numRows: number;
-  readonly #handle: FileHandle;
   readonly #buffer: AsyncBuffer;
 
-  private constructor(path: string, handle: FileHandle, buffer: AsyncBuffer, metadata: FileMetaData) {
+  private constructor(path: string, buffer: AsyncBuffer, metadata: FileMetaData) {
     this.path = path;
-    this.#handle = handle;
     this.#buffer = buffer;
     this.metadata = metadata;
     this.columns = columnNames(metadata.schema);
@@ -33,26 +46,17 @@ export class ParquetFile {
    * Throws MissingDatasetError if it is absent, CorruptDatasetError if it is no (complete) parquet file.
    */
   static async open(path: string, metadata?: FileMetaData): Promise<ParquetFile> {
-    let handle: FileHandle;
+    let size: number;
     try {
-      handle = await open(path, 'r');
+      ({ size } = statSync(path));
     } catch (cause) {
       throw new MissingDatasetError('The file is missing or unreadable', { file: path, cause });
     }
+    // Opened for each read: nothing to close, and a data set of thousands of files needs no descriptors.
+    const buffer: AsyncBuffer = { byteLength: size, slice: (start, end = size) => readBytes(path, start, end) };
     try {
-      const { size } = await handle.stat();
-      const buffer: AsyncBuffer = {
-        byteLength: size,
-        async slice(start, end = size) {
-          const bytes = new Uint8Array(end - start);
-          const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
-          if (bytesRead !== bytes.length) throw new Error(`unexpected end of file at byte ${start + bytesRead}`);
-          return bytes.buffer;
-        },
-      };
-      return new ParquetFile(path, handle, buffer, metadata ?? (await parquetMetadataAsync(buffer)));
+      return new ParquetFile(path, buffer, metadata ?? (await parquetMetadataAsync(buffer)));
     } catch (cause) {
-      await handle.close();
       throw new CorruptDatasetError(`Not a complete parquet file: ${messageOf(cause)}`, {
         file: path,
         hint: 'It was cut off by a crash or a partial download; fetch or generate it again',
@@ -114,13 +118,5 @@ export class ParquetFile {
       });
     }
     return result;
-  }
-
-  async close(): Promise<void> {
-    await this.#handle.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
   }
 }

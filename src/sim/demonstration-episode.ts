@@ -2,11 +2,10 @@
  * One attempt of the scripted expert at one seed, recorded as an episode if it succeeds: what the camera and the joints show, the expert's
  * clean action as the label (the executed one may be disturbed), and its reasoning.
  */
-import { type Episode, encodePng, type ImageSequence } from '../data/index.js';
-import { episodeReasoning, type FrameFacts } from './demonstration-reasoning.js';
-import type { CameraName, Env, Observation } from './env.js';
-import { Expert } from './expert.js';
-import { project } from './renderer.js';
+import { DISTURBED_KEY, type Episode, encodePng, type ImageSequence } from '../data/index.js';
+import { episodeReasoning } from './demonstration-reasoning.js';
+import type { Env, Observation } from './env.js';
+import { Expert, type ExpertStep } from './expert.js';
 
 export interface AttemptOptions {
   readonly seed: number;
@@ -30,36 +29,32 @@ export function attemptDemonstration(env: Env, options: AttemptOptions): Attempt
   let observation: Observation = env.reset(options.seed);
   const expert = new Expert(env, options);
   const observations: Observation[] = [];
-  const labels: Float32Array[] = [];
-  const facts: FrameFacts[] = [];
-  let disturbed = 0;
+  const expertSteps: ExpertStep[] = [];
   for (;;) {
     const step = expert.act();
     observations.push(observation);
-    labels.push(step.cleanAction);
-    facts.push(factsOf(env, step.phase));
-    if (step.disturbed) disturbed++;
+    expertSteps.push(step);
     const result = env.step(step.action);
     observation = result.observation;
     if (!result.done) continue;
     const steps = observations.length;
+    const disturbed = expertSteps.filter((one) => one.disturbed).length;
     if (!result.success) return { success: false, steps, disturbed };
-    return { success: true, steps, disturbed, ...record(env, observations, labels, facts) };
+    return { success: true, steps, disturbed, ...record(env, observations, expertSteps) };
   }
 }
 
 function record(
   env: Env,
   observations: readonly Observation[],
-  labels: readonly Float32Array[],
-  facts: readonly FrameFacts[],
+  steps: readonly ExpertStep[],
 ): { episode: Episode; pngs: Record<string, Uint8Array[]> } {
   const length = observations.length;
   const state = new Float32Array(length * 7);
   const action = new Float32Array(length * 7);
   observations.forEach((observation, t) => {
     state.set(observation.state, t * 7);
-    action.set(labels[t] as Float32Array, t * 7);
+    action.set((steps[t] as ExpertStep).cleanAction, t * 7);
   });
   const size = env.imageSize;
   const images: Record<string, ImageSequence> = {};
@@ -76,7 +71,14 @@ function record(
     pngs[camera] = encoded;
   }
   const fps = env.controlHz;
-  const reasoning = episodeReasoning(facts, action, fps, env.seed);
+  const disturbed = Uint8Array.from(steps, (step) => (step.disturbed ? 1 : 0));
+  const reasoning = episodeReasoning(
+    steps.map((step) => step.reasoning),
+    state,
+    action,
+    disturbed,
+    fps,
+  );
   const episode: Episode = {
     index: 0,
     task: env.instruction,
@@ -88,6 +90,7 @@ function record(
     actionDim: 7,
     images,
     columns: {
+      [DISTURBED_KEY]: { dtype: 'bool', shape: [1], values: disturbed },
       'reasoning.text': { dtype: 'string', values: reasoning.text },
       'reasoning.keep': { dtype: 'bool', shape: [1], values: new Uint8Array(length).fill(1) },
       'reasoning.scene_score': { dtype: 'float32', shape: [1], values: new Float32Array(length) },
@@ -97,19 +100,4 @@ function record(
     languageEvents: [],
   };
   return { episode, pngs };
-}
-
-/** What is true now, in words. */
-function factsOf(env: Env, phase: string): FrameFacts {
-  const state = env.privileged();
-  const camera = env.camera('third' satisfies CameraName);
-  const { u, v } = project(camera, state.gripper.position);
-  return {
-    plan: env.instruction,
-    subtask: phase,
-    subtaskReason: `the gripper is in the phase ${phase}`,
-    moveReason: `the phase is ${phase}`,
-    gripper: [u, v],
-    objects: [],
-  };
 }

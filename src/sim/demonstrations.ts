@@ -197,6 +197,7 @@ async function* generateForRobot(
       cameras: cameras.map((name) => ({ name, width: imageSize, height: imageSize })),
       imageStorage: options.video ? 'video' : 'image',
       reasoning: true,
+      disturbed: true,
     }),
     provenance,
     ...(options.video ? { video: options.video } : {}),
@@ -286,7 +287,7 @@ async function finishedSummary(
       file: folder,
       hint: 'Give another --out, or --overwrite',
     });
-  await using dataset = await LeRobotDataset.open(folder);
+  const dataset = await LeRobotDataset.open(folder);
   const rejected = tasks.reduce(
     (sum, task) => sum + rejectedBefore(made.episodes.filter((note) => note.task === task)),
     0,

@@ -1,5 +1,12 @@
 /** The embedded benchmark: a tabletop simulator in the style of SimplerEnv, its tasks and its scripted expert. Needs no engine and no GPU. */
 export {
+  type DemonstrationEvent,
+  type DemonstrationOptions,
+  type DemonstrationSummary,
+  demonstrationFolders,
+  generateDemonstrations,
+} from './demonstrations.js';
+export {
   CAMERAS,
   type CameraName,
   Env,

@@ -30,13 +30,13 @@ export interface CoveredMotion {
 }
 
 /**
- * What the actions [T, 7] from frame `t` on add up to over `frames` steps. `gripperBefore` is the jaw command in force at `t` (1 open).
+ * What the actions [T, 7] from frame `t` on add up to over `frames` steps. `openBefore`: whether the jaws are open at `t`.
  */
-export function coveredMotion(actions: Float32Array, t: number, frames: number, gripperBefore: number): CoveredMotion {
+export function coveredMotion(actions: Float32Array, t: number, frames: number, openBefore: boolean): CoveredMotion {
   const total = [0, 0, 0, 0, 0, 0];
   const length = actions.length / 7;
   let gripper: CoveredMotion['gripper'] = null;
-  let command = gripperBefore >= 0.5;
+  let command = openBefore;
   for (let k = t; k < Math.min(t + frames, length); k++) {
     for (let d = 0; d < 6; d++) total[d] = (total[d] as number) + (actions[k * 7 + d] as number);
     const open = (actions[k * 7 + 6] as number) >= 0.5;

@@ -1,0 +1,461 @@
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import type { ColumnSource } from 'hyparquet-writer';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CorruptDatasetError, DataError, MissingDatasetError, UnsupportedDatasetError, VideoError } from './errors.js';
+import { LeRobotDataset } from './lerobot-dataset.js';
+import { LeRobotWriter } from './lerobot-writer.js';
+import { ParquetAppender } from './parquet-append.js';
+import { ParquetFile } from './parquet-read.js';
+import { leaf, list, root, struct } from './parquet-schema.js';
+import { syntheticEpisode, syntheticFeatures } from './synthetic-episode.js';
+import { validateDataset } from './validate-dataset.js';
+
+const SAMPLE = join(fileURLToPath(new URL('../../..', import.meta.url)), 'shared/data/so101-lerobot-v3');
+
+let base = '';
+/** A sound data set of three episodes; tests damage copies. */
+let sound = '';
+beforeAll(async () => {
+  base = mkdtempSync(join(tmpdir(), 'dualvla-reader-'));
+  sound = join(base, 'sound');
+  const writer = await LeRobotWriter.create(sound, {
+    fps: 5,
+    robotType: 'test',
+    features: syntheticFeatures({ cameras: ['third'] }),
+  });
+  for (let i = 0; i < 3; i++) await writer.addEpisode(syntheticEpisode(i, { cameras: ['third'], length: 6 }));
+  await writer.finish();
+});
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+
+let copies = 0;
+function damaged(): string {
+  const folder = join(base, `copy-${copies++}`);
+  cpSync(sound, folder, { recursive: true });
+  return folder;
+}
+
+const DATA = 'data/chunk-000/file-000.parquet';
+const EPISODES = 'meta/episodes/chunk-000/file-000.parquet';
+
+/** Changes meta/info.json. */
+function editInfo(folder: string, edit: (info: Record<string, unknown>) => void): void {
+  const path = join(folder, 'meta/info.json');
+  const info = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+  edit(info);
+  writeFileSync(path, JSON.stringify(info));
+}
+
+/** Rewrites the data file, each column passed through `change`; undefined drops it. */
+async function editData(
+  folder: string,
+  change: (
+    name: string,
+    values: unknown[],
+  ) => { values: unknown[]; node?: ReturnType<typeof leaf>; rename?: string } | undefined,
+): Promise<void> {
+  const path = join(folder, DATA);
+  const columns: ColumnSource[] = [];
+  const nodes: ReturnType<typeof leaf>[] = [];
+  {
+    const file = await ParquetFile.open(path);
+    const values = await file.read(file.columns);
+    for (const name of file.columns) {
+      const changed = change(name, values.get(name) ?? []);
+      if (!changed) continue;
+      columns.push({ name: changed.rename ?? name, data: changed.values });
+      nodes.push(changed.node ?? file.schemaOf(name));
+    }
+  }
+  const writer = new ParquetAppender(path, root(nodes));
+  writer.append(columns);
+  writer.close();
+}
+
+/** What reading everything gives: the named error, or undefined. */
+async function readAll(folder: string): Promise<unknown> {
+  try {
+    const dataset = await LeRobotDataset.open(folder);
+    await dataset.readEpisodes({ from: 0, to: dataset.numEpisodes }, { images: true });
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('broken metadata', () => {
+  const cases: [string, (folder: string) => void, typeof DataError, string][] = [
+    ['no folder', (folder) => rmSync(folder, { recursive: true }), MissingDatasetError, 'meta/info.json is missing'],
+    ['no tasks', (folder) => unlinkSync(join(folder, 'meta/tasks.parquet')), MissingDatasetError, 'tasks.parquet'],
+    [
+      'no episode table',
+      (folder) => unlinkSync(join(folder, EPISODES)),
+      MissingDatasetError,
+      'episode table is missing',
+    ],
+    ['no data file', (folder) => unlinkSync(join(folder, DATA)), MissingDatasetError, 'file-000.parquet'],
+    [
+      'info is no JSON',
+      (folder) => writeFileSync(join(folder, 'meta/info.json'), '{'),
+      CorruptDatasetError,
+      'is not JSON',
+    ],
+    ['info lacks fps', (folder) => editInfo(folder, (info) => delete info.fps), CorruptDatasetError, 'field fps'],
+    [
+      'an old version',
+      (folder) => editInfo(folder, (info) => Object.assign(info, { codebase_version: 'v2.1' })),
+      UnsupportedDatasetError,
+      'v2.1',
+    ],
+    [
+      'an unknown dtype',
+      (folder) =>
+        editInfo(folder, (info) =>
+          Object.assign(info.features as object, { odd: { dtype: 'complex64', shape: [1], names: null } }),
+        ),
+      UnsupportedDatasetError,
+      'field odd',
+    ],
+    [
+      'a slash in a name',
+      (folder) =>
+        editInfo(folder, (info) =>
+          Object.assign(info.features as object, { 'a/b': { dtype: 'float32', shape: [1], names: null } }),
+        ),
+      UnsupportedDatasetError,
+      'a/b',
+    ],
+    [
+      'too many episodes',
+      (folder) => editInfo(folder, (info) => Object.assign(info, { total_episodes: 9 })),
+      CorruptDatasetError,
+      'says 9 episodes',
+    ],
+    [
+      'too many frames',
+      (folder) => editInfo(folder, (info) => Object.assign(info, { total_frames: 9 })),
+      CorruptDatasetError,
+      'says 9 frames',
+    ],
+    [
+      'statistics are no JSON',
+      (folder) => writeFileSync(join(folder, 'meta/stats.json'), 'x'),
+      CorruptDatasetError,
+      'stats.json',
+    ],
+    [
+      'statistics are no table',
+      (folder) => writeFileSync(join(folder, 'meta/stats.json'), '{"action":3}'),
+      CorruptDatasetError,
+      'field action',
+    ],
+    [
+      'data cut off',
+      (folder) => truncateSync(join(folder, DATA), 5000),
+      CorruptDatasetError,
+      'Not a complete parquet file',
+    ],
+    [
+      'episode table cut off',
+      (folder) => truncateSync(join(folder, EPISODES), 100),
+      CorruptDatasetError,
+      'Not a complete parquet file',
+    ],
+    [
+      'data is empty',
+      (folder) => truncateSync(join(folder, DATA), 0),
+      CorruptDatasetError,
+      'Not a complete parquet file',
+    ],
+    [
+      'a declared column is missing',
+      (folder) =>
+        editInfo(folder, (info) =>
+          Object.assign(info.features as object, { extra: { dtype: 'float32', shape: [2], names: null } }),
+        ),
+      CorruptDatasetError,
+      'field extra',
+    ],
+    [
+      'a shape that does not fit',
+      (folder) =>
+        editInfo(folder, (info) =>
+          Object.assign((info.features as Record<string, object>).action as object, { shape: [6] }),
+        ),
+      CorruptDatasetError,
+      '7 values, expected 6',
+    ],
+  ];
+  it.each(cases)('%s', async (_, damage, type, message) => {
+    const folder = damaged();
+    damage(folder);
+    const error = await readAll(folder);
+    expect(error).toBeInstanceOf(type);
+    expect((error as Error).message).toContain(message);
+    expect((await validateDataset(folder)).problems.some(({ severity }) => severity === 'error')).toBe(true);
+  });
+});
+
+describe('broken data', () => {
+  it('text where numbers belong', async () => {
+    const folder = damaged();
+    await editData(folder, (name, values) =>
+      name === 'action'
+        ? {
+            values: values.map(() => ['a', 'b', 'c', 'd', 'e', 'f', 'g']),
+            node: list('action', leaf('element', 'string')),
+          }
+        : { values },
+    );
+    const error = (await readAll(folder)) as DataError;
+    expect(error).toBeInstanceOf(CorruptDatasetError);
+    expect(error).toMatchObject({ field: 'action', episode: 0, frame: 0 });
+    expect(error.message).toContain('Expected a number, found string');
+  });
+
+  it('a null in a number and in a text', async () => {
+    for (const column of ['observation.state', 'reasoning.text', 'episode_index']) {
+      const folder = damaged();
+      await editData(folder, (name, values) => ({
+        values: name === column ? values.map((value, row) => (row === 8 ? null : value)) : values,
+      }));
+      const error = (await readAll(folder)) as DataError;
+      expect(error).toBeInstanceOf(CorruptDatasetError);
+      expect(error).toMatchObject({ field: column, episode: 1, frame: 2 });
+    }
+  });
+
+  it('a vector that is too short', async () => {
+    const folder = damaged();
+    await editData(folder, (name, values) => ({
+      values: name === 'action' ? values.map((value, row) => (row === 14 ? [1, 2, 3] : value)) : values,
+    }));
+    expect(await readAll(folder)).toMatchObject({ field: 'action', episode: 2, frame: 2 });
+  });
+
+  it('rows of another episode, an unknown task, fewer rows than promised', async () => {
+    let folder = damaged();
+    await editData(folder, (name, values) => ({
+      values: name === 'episode_index' ? values.map((value, row) => (row === 3 ? 2n : value)) : values,
+    }));
+    expect(((await readAll(folder)) as Error).message).toContain('belongs to episode 2');
+    folder = damaged();
+    await editData(folder, (name, values) => ({ values: name === 'task_index' ? values.map(() => 7n) : values }));
+    expect(((await readAll(folder)) as Error).message).toContain('No task 7');
+    folder = damaged();
+    await editData(folder, (_, values) => ({ values: values.slice(0, 16) }));
+    expect(((await readAll(folder)) as Error).message).toContain('has 16 rows, the episode table wants 18');
+  });
+
+  it('a picture that is damaged, missing or only a path', async () => {
+    for (const [replacement, message] of [
+      [{ bytes: Uint8Array.of(1, 2, 3), path: null }, 'does not decode'],
+      [{ bytes: null, path: 'images/frame.png' }, 'has no bytes'],
+      [null, 'has no bytes'],
+    ] as const) {
+      const folder = damaged();
+      await editData(folder, (name, values) => ({
+        values: name.startsWith('observation.images')
+          ? values.map((value, row) => (row === 7 ? replacement : value))
+          : values,
+      }));
+      const error = (await readAll(folder)) as DataError;
+      expect(error.message).toContain(message);
+      expect(error).toMatchObject({ episode: 1, frame: 1, field: 'observation.images.third' });
+    }
+  });
+
+  it('any changed byte gives a named error if it gives one, never another', async () => {
+    for (const file of [DATA, EPISODES, 'meta/tasks.parquet']) {
+      const bytes = readFileSync(join(sound, file));
+      await fc.assert(
+        fc.asyncProperty(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), async (at, change) => {
+          const folder = damaged();
+          const copy = Buffer.from(bytes);
+          copy[at] = (copy[at] as number) ^ change;
+          writeFileSync(join(folder, file), copy);
+          const error = await readAll(folder);
+          if (error !== undefined) expect(error).toBeInstanceOf(DataError);
+          rmSync(folder, { recursive: true });
+        }),
+        { numRuns: 25 },
+      );
+    }
+  });
+});
+
+describe('validation finds what the official loader would trip over', () => {
+  const problemsAfter = async (damage: (folder: string) => Promise<void> | void): Promise<string> => {
+    const folder = damaged();
+    await damage(folder);
+    return (await validateDataset(folder, { decodeAll: true })).problems
+      .map(({ severity, message }) => `${severity}: ${message}`)
+      .join('\n');
+  };
+
+  it('nothing in a sound one', async () => {
+    expect(await problemsAfter(() => undefined)).toBe('');
+  });
+
+  it('undeclared columns, stray files, wrong order, wrong times, wrong statistics, missing quantiles', async () => {
+    const extra = { values: new Array(18).fill(1), node: leaf('extra', 'float32'), rename: 'extra' };
+    expect(
+      await problemsAfter((folder) =>
+        editData(folder, (name, values) => (name === 'reasoning.keep' ? extra : { values })),
+      ),
+    ).toMatch(/column extra is not declared[\s\S]*column reasoning.keep is declared and missing/);
+    expect(
+      await problemsAfter((folder) => cpSync(join(folder, DATA), join(folder, 'data/chunk-000/file-001.parquet'))),
+    ).toContain('belongs to no episode');
+    const reindex = (column: string, change: (value: unknown, row: number) => unknown) => (folder: string) =>
+      editData(folder, (name, values) => ({ values: name === column ? values.map(change) : values }));
+    expect(await problemsAfter(reindex('index', (value) => (value as bigint) + 1n))).toContain(
+      'index is 1, expected 0',
+    );
+    expect(await problemsAfter(reindex('frame_index', () => 0n))).toContain('frame_index is 0, expected 1');
+    expect(await problemsAfter(reindex('timestamp', (value) => (value as number) * 1.01))).toContain('timestamp is');
+    expect(await problemsAfter(reindex('observation.state', (value) => (value as number[]).map((x) => x * 2)))).toMatch(
+      /observation.state: min\[0\] is .* the data say/,
+    );
+    expect(
+      await problemsAfter((folder) => {
+        const path = join(folder, 'meta/stats.json');
+        const stats = JSON.parse(readFileSync(path, 'utf8')) as Record<string, Record<string, unknown>>;
+        delete stats.action?.q01;
+        delete stats.timestamp;
+        if (stats['observation.images.third']) stats['observation.images.third'].mean = [0.1, 0.2, 0.3];
+        writeFileSync(path, JSON.stringify(stats));
+      }),
+    ).toBe(
+      [
+        'warning: action has no q01',
+        'error: observation.images.third: mean must have the shape (3, 1, 1)',
+        'error: timestamp has no statistics',
+      ].join('\n'),
+    );
+  });
+
+  it('tasks that pandas could not find', async () => {
+    const problems = await problemsAfter((folder) => {
+      const writer = new ParquetAppender(
+        join(folder, 'meta/tasks.parquet'),
+        root([leaf('task_index', 'int64'), leaf('task', 'string')]),
+      );
+      writer.append([
+        { name: 'task_index', data: [1n, 0n] },
+        { name: 'task', data: ['push the block', 'lift the block'] },
+      ]);
+      writer.close();
+    });
+    expect(problems).toContain('no pandas index column');
+    expect(problems).toContain('row i of tasks.parquet must have task_index i');
+  });
+});
+
+describe('what other writers do differently', () => {
+  it('float64 times, null leaves and missing fields in language columns, plain types elsewhere', async () => {
+    const folder = damaged();
+    await editData(folder, (name, values) => {
+      if (name === 'language_persistent')
+        return {
+          values: values.map(() => [
+            { role: 'assistant', content: 'lift', timestamp: 0.4 },
+            { role: 'assistant', content: null, timestamp: 0 },
+          ]),
+          node: list(
+            name,
+            struct('element', [leaf('role', 'string'), leaf('content', 'string'), leaf('timestamp', 'float64')]),
+          ),
+        };
+      if (name === 'language_events')
+        return { values: values.map(() => null), node: list(name, struct('element', [leaf('role', 'string')])) };
+      if (name === 'timestamp') return { values, node: leaf(name, 'float64') };
+      return { values };
+    });
+    const dataset = await LeRobotDataset.open(folder);
+    const episode = await dataset.episode(1);
+    expect(episode.languagePersistent).toEqual([
+      { role: 'assistant', content: null, style: null, camera: null, timestamp: 0 },
+      { role: 'assistant', content: 'lift', style: null, camera: null, timestamp: 0.4 },
+    ]);
+    expect(episode.languageEvents).toEqual(new Array(6).fill([]));
+  });
+
+  it('pictures with channels first, and scaled', async () => {
+    const folder = damaged();
+    editInfo(folder, (info) =>
+      Object.assign((info.features as Record<string, object>)['observation.images.third'] as object, {
+        shape: [3, 16, 16],
+        names: ['channels', 'height', 'width'],
+      }),
+    );
+    const dataset = await LeRobotDataset.open(folder);
+    const { third } = (await dataset.episode(0, { images: ['third'], imageSize: 8 })).images;
+    expect(third).toMatchObject({ width: 8, height: 8 });
+    expect(third?.data).toHaveLength(6 * 8 * 8 * 3);
+    await expect(dataset.episode(0, { images: ['side'] })).rejects.toThrow('No camera "side"');
+    await expect(dataset.episode(3)).rejects.toThrow(RangeError);
+  });
+
+  it('a file with fewer frames of video than promised', async () => {
+    const folder = join(base, 'video');
+    const features = syntheticFeatures({ cameras: ['third'], imageStorage: 'video' });
+    const writer = await LeRobotWriter.create(folder, {
+      fps: 5,
+      robotType: 'test',
+      features,
+      video: { codec: 'libx264' },
+    });
+    for (let i = 0; i < 2; i++) await writer.addEpisode(syntheticEpisode(i, { cameras: ['third'], length: 4 }));
+    await writer.finish();
+    const video = join(folder, 'videos/observation.images.third/chunk-000/file-000.mp4');
+    truncateSync(video, 200);
+    expect(await readAll(folder)).toBeInstanceOf(VideoError);
+    unlinkSync(video);
+    const error = (await readAll(folder)) as DataError;
+    expect(error).toBeInstanceOf(MissingDatasetError);
+    expect(error).toMatchObject({ file: video, field: 'observation.images.third' });
+    expect((await validateDataset(folder)).problems.map(({ message }) => message)).toContain(
+      'videos/observation.images.third/chunk-000/file-000.mp4 is missing',
+    );
+  });
+});
+
+describe.skipIf(!existsSync(SAMPLE))('a real data set (so101, metadata and rows; its videos are not there)', () => {
+  it('is read', async () => {
+    const dataset = await LeRobotDataset.open(SAMPLE);
+    expect(dataset).toMatchObject({
+      numEpisodes: 4,
+      numFrames: 1492,
+      fps: 30,
+      tasks: ['Pick the orange cube and place it in the box'],
+    });
+    expect(Object.keys(dataset.cameras)).toEqual(['front', 'top']);
+    const episode = await dataset.episode(2);
+    expect(episode).toMatchObject({ length: 372, stateDim: 6, actionDim: 6 });
+    expect(episode.state[1]).toBeCloseTo(-81.068, 2);
+    const stats = dataset.stats.action;
+    expect(stats?.count).toBe(1492);
+    expect(dataset.stats['observation.images.top']?.mean[0]).toBeCloseTo(0.6022, 4);
+  });
+
+  it('validates but for its missing videos and its merged quantiles', async () => {
+    const { problems } = await validateDataset(SAMPLE);
+    const others = problems.filter(({ message }) => !/videos?\b.*missing|The video is missing/.test(message));
+    expect(others).toEqual([]);
+    expect(dirname(SAMPLE)).toContain('shared');
+  });
+});

@@ -1,0 +1,299 @@
+/**
+ * Checks a LeRobot v3.0 data set against everything that the official loader relies on, and reads all of it: metadata, every row, every
+ * picture or the times of every video. Reports problems as a list instead of stopping at the first.
+ *
+ * Knows nothing about what the data mean.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { type DatasetInfo, fillPath, STATS_FILE, TASKS_FILE } from './dataset-info.js';
+import { numericDatasetStats } from './dataset-stats.js';
+import { frameAt, validateEpisode } from './episode.js';
+import { DataError } from './errors.js';
+import {
+  AUTOMATIC_FEATURES,
+  type Feature,
+  isNumeric,
+  LANGUAGE_EVENTS_KEY,
+  LANGUAGE_PERSISTENT_KEY,
+} from './features.js';
+import { LeRobotDataset, parquetPaths } from './lerobot-dataset.js';
+import { featuresWithStats } from './lerobot-metadata-files.js';
+import { ParquetFile } from './parquet-read.js';
+import { dataSchema } from './parquet-schema.js';
+import { QUANTILES } from './statistics.js';
+import { probeVideo } from './video.js';
+
+export interface DatasetProblem {
+  /** `error`: the official loader fails or gives wrong data; `warning`: it works, something is unusual. */
+  readonly severity: 'error' | 'warning';
+  /** What is checked, e.g. `tasks`, `columns`, `order`. */
+  readonly check: string;
+  readonly message: string;
+}
+
+export interface ValidateOptions {
+  /** Decode every picture; otherwise those of the first and last episode. */
+  readonly decodeAll?: boolean;
+}
+
+export interface ValidationReport {
+  readonly folder: string;
+  readonly problems: readonly DatasetProblem[];
+  readonly episodes: number;
+  readonly frames: number;
+}
+
+/** Validates the data set in a folder. Never throws for broken data: what is wrong is in the report. */
+export async function validateDataset(folder: string, options: ValidateOptions = {}): Promise<ValidationReport> {
+  const root = resolve(folder);
+  const problems: DatasetProblem[] = [];
+  const report = (severity: DatasetProblem['severity'], check: string, message: string): void => {
+    problems.push({ severity, check, message });
+  };
+  /** Runs a check; a named data error becomes a problem, anything else is a fault of ours and is thrown. */
+  const attempt = async (check: string, run: () => Promise<void>): Promise<void> => {
+    try {
+      await run();
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      report('error', check, `${error.name}: ${error.message}`);
+    }
+  };
+  let dataset: LeRobotDataset | undefined;
+  await attempt('metadata', async () => {
+    dataset = await LeRobotDataset.open(root);
+  });
+  if (!dataset) return { folder: root, problems, episodes: 0, frames: 0 };
+  const opened: LeRobotDataset = dataset;
+  checkInfo(opened.info, report);
+  await attempt('tasks', () => checkTasks(root, report));
+  await attempt('columns', () => checkColumns(opened, report));
+  await attempt('order', () => checkOrder(opened, report));
+  await attempt('statistics', () => checkStats(opened, report));
+  await attempt('videos', () => checkVideos(opened, report));
+  for (const record of opened.episodes) {
+    const decode = options.decodeAll || record.index === 0 || record.index === opened.numEpisodes - 1;
+    await attempt('episodes', async () => {
+      const episode = await opened.episode(record.index, { images: true === decode });
+      // Without pictures there is nothing to hold against the camera features.
+      const features = decode
+        ? opened.features
+        : Object.fromEntries(Object.entries(opened.features).filter(([, feature]) => !isPicture(feature)));
+      validateEpisode(episode, features, opened.fps);
+      frameAt(episode, episode.length - 1);
+    });
+  }
+  return { folder: root, problems, episodes: opened.numEpisodes, frames: opened.numFrames };
+}
+
+type Report = (severity: DatasetProblem['severity'], check: string, message: string) => void;
+
+const isPicture = (feature: Feature): boolean => feature.dtype === 'image' || feature.dtype === 'video';
+
+function checkInfo(info: DatasetInfo, report: Report): void {
+  if (!Number.isInteger(info.fps)) report('error', 'info', `fps is ${info.fps}, the official loader wants an integer`);
+  for (const [name, wanted] of Object.entries(AUTOMATIC_FEATURES)) {
+    const feature = info.features[name];
+    if (!feature) report('error', 'info', `the automatic feature ${name} is missing from meta/info.json`);
+    else if (feature.dtype !== wanted.dtype || feature.shape.join() !== '1')
+      report(
+        'error',
+        'info',
+        `${name} is declared as ${feature.dtype} [${feature.shape.join()}], it must be ${wanted.dtype} [1]`,
+      );
+  }
+  for (const [name, feature] of Object.entries(info.features)) {
+    if (isPicture(feature) && feature.shape.length !== 3)
+      report('error', 'info', `${name}: pictures need three sizes, declared are [${feature.shape.join()}]`);
+    const isLanguage = name === LANGUAGE_PERSISTENT_KEY || name === LANGUAGE_EVENTS_KEY;
+    if (isLanguage !== (feature.dtype === 'language'))
+      report('error', 'info', `${name}: dtype language belongs to the two language columns and to them alone`);
+    if (feature.dtype === 'video' && !feature.info)
+      report('warning', 'info', `${name}: the facts of the video (info) are missing`);
+  }
+  const needsVideoPath = Object.values(info.features).some((feature) => feature.dtype === 'video');
+  if (needsVideoPath && !info.videoPath)
+    report('error', 'info', 'video_path is missing though there are video features');
+  if (!/^0:\d+$/.test(info.splits.train ?? '')) report('warning', 'info', 'splits has no train range');
+}
+
+async function checkTasks(root: string, report: Report): Promise<void> {
+  const file = await ParquetFile.open(join(root, TASKS_FILE));
+  const text = file.metadata.key_value_metadata?.find(({ key }) => key === 'pandas')?.value;
+  const pandas = text ? (JSON.parse(text) as { index_columns?: unknown[] }) : undefined;
+  const index = pandas?.index_columns?.[0];
+  if (typeof index !== 'string' || !file.hasColumn(index))
+    report(
+      'error',
+      'tasks',
+      'tasks.parquet has no pandas index column: the official loader would not find the instructions',
+    );
+  const indices = (await file.read(['task_index'])).get('task_index') ?? [];
+  if (indices.some((value, row) => Number(value) !== row))
+    report('error', 'tasks', 'row i of tasks.parquet must have task_index i');
+}
+
+/** Every column declared, every declared one present, the physical types those of the declaration, one schema in all files. */
+async function checkColumns(dataset: LeRobotDataset, report: Report): Promise<void> {
+  const wanted = dataSchema(dataset.features);
+  const expected = Object.entries(dataset.features)
+    .filter(([, feature]) => feature.dtype !== 'video')
+    .map(([name]) => name);
+  const paths = await parquetPaths(join(dataset.folder, 'data'));
+  const known = new Set(dataset.episodes.map((episode) => dataset.dataPath(episode)));
+  for (const path of paths) {
+    const name = relative(dataset.folder, path);
+    if (!known.has(path))
+      report(
+        'error',
+        'columns',
+        `${name} belongs to no episode: the official loader reads every parquet file below data/`,
+      );
+    const file = await ParquetFile.open(path);
+    for (const column of file.columns)
+      if (!expected.includes(column))
+        report('error', 'columns', `${name}: column ${column} is not declared in meta/info.json`);
+    for (const column of expected) {
+      if (!file.hasColumn(column)) {
+        report(
+          'error',
+          'columns',
+          `${name}: column ${column} is declared and missing, the official loader would fill it with nulls`,
+        );
+        continue;
+      }
+      const leafOf = (schema: { type?: string | undefined }[]): string =>
+        schema
+          .filter(({ type }) => type !== undefined)
+          .map(({ type }) => type)
+          .join();
+      const start = wanted.findIndex((element) => element.name === column);
+      const feature = dataset.features[column] as Feature;
+      // Official writers let Arrow infer the types of language rows.
+      if (feature.dtype === 'language' || start < 0) continue;
+      const actual = leafOf(file.schemaOf(column));
+      const declared = leafOf(wanted.slice(start, start + file.schemaOf(column).length));
+      if (isNumeric(feature) && actual !== declared)
+        report('warning', 'columns', `${name}: column ${column} is stored as ${actual}, declared as ${feature.dtype}`);
+    }
+    if (
+      file.metadata.row_groups.length < dataset.episodes.filter((episode) => dataset.dataPath(episode) === path).length
+    )
+      report(
+        'warning',
+        'columns',
+        `${name}: fewer row groups than episodes; reading one episode reads its neighbours too`,
+      );
+  }
+}
+
+/** The files in sorted order give index 0..N-1; frame_index, timestamp and episode_index fit the episode table. */
+async function checkOrder(dataset: LeRobotDataset, report: Report): Promise<void> {
+  const names = ['index', 'frame_index', 'episode_index', 'timestamp'];
+  let next = 0;
+  const episodeOf = dataset.episodes.flatMap((episode) => new Array<number>(episode.length).fill(episode.index));
+  for (const path of await parquetPaths(join(dataset.folder, 'data'))) {
+    const file = await ParquetFile.open(path);
+    const columns = await file.read(names);
+    for (let row = 0; row < file.numRows; row++, next++) {
+      const value = (name: string): number => Number(columns.get(name)?.[row]);
+      const record = dataset.episodes[episodeOf[next] ?? -1];
+      const frame = next - (record?.fromIndex ?? 0);
+      const where = `${relative(dataset.folder, path)}, row ${row}`;
+      if (value('index') !== next)
+        return report('error', 'order', `${where}: index is ${value('index')}, expected ${next}`);
+      if (value('episode_index') !== record?.index)
+        return report(
+          'error',
+          'order',
+          `${where}: episode_index is ${value('episode_index')}, the episode table says ${record?.index}`,
+        );
+      if (value('frame_index') !== frame)
+        return report('error', 'order', `${where}: frame_index is ${value('frame_index')}, expected ${frame}`);
+      if (!(Math.abs(value('timestamp') - frame / dataset.fps) < 1e-4 + frame * 1e-6))
+        return report(
+          'error',
+          'order',
+          `${where}: timestamp is ${value('timestamp')} s, expected ${frame / dataset.fps} s`,
+        );
+    }
+  }
+  if (next !== dataset.numFrames)
+    report('error', 'order', `the data files have ${next} rows, meta/info.json says ${dataset.numFrames}`);
+}
+
+async function checkStats(dataset: LeRobotDataset, report: Report): Promise<void> {
+  if (!existsSync(join(dataset.folder, STATS_FILE))) return report('error', 'statistics', 'meta/stats.json is missing');
+  const json = JSON.parse(readFileSync(join(dataset.folder, STATS_FILE), 'utf8')) as Record<
+    string,
+    Record<string, unknown>
+  >;
+  for (const key of featuresWithStats(dataset.features)) {
+    const stats = json[key];
+    if (!stats) {
+      report('error', 'statistics', `${key} has no statistics`);
+      continue;
+    }
+    for (const name of ['min', 'max', 'mean', 'std', 'count'].concat(Object.keys(QUANTILES))) {
+      if (!(name in stats)) report(name.startsWith('q') ? 'warning' : 'error', 'statistics', `${key} has no ${name}`);
+      else if (isPicture(dataset.features[key] as Feature) && name !== 'count') {
+        const value = stats[name] as unknown[][][];
+        if (
+          !(
+            Array.isArray(value) &&
+            value.length === 3 &&
+            value.every((channel) => channel.length === 1 && channel[0]?.length === 1)
+          )
+        )
+          report('error', 'statistics', `${key}: ${name} must have the shape (3, 1, 1)`);
+      }
+    }
+  }
+  const paths = await parquetPaths(join(dataset.folder, 'data'));
+  for (const [key, exact] of Object.entries(await numericDatasetStats(paths, dataset.features))) {
+    const stored = dataset.stats[key];
+    if (!stored) continue;
+    for (const name of ['min', 'max', 'mean', 'std'] as const) {
+      exact[name].forEach((value, d) => {
+        const spread = (exact.max[d] as number) - (exact.min[d] as number);
+        const off = Math.abs((stored[name][d] ?? Number.NaN) - value);
+        if (!(off <= 1e-3 * spread + 1e-6 * Math.abs(value) + 1e-9))
+          report('error', 'statistics', `${key}: ${name}[${d}] is ${stored[name][d]}, the data say ${value}`);
+      });
+    }
+    if (stored.count !== exact.count)
+      report('warning', 'statistics', `${key}: count is ${stored.count}, the data have ${exact.count} frames`);
+  }
+}
+
+async function checkVideos(dataset: LeRobotDataset, report: Report): Promise<void> {
+  for (const [key, feature] of Object.entries(dataset.features)) {
+    if (feature.dtype !== 'video' || !dataset.info.videoPath) continue;
+    const wanted = new Map<string, number>();
+    for (const episode of dataset.episodes) {
+      const location = episode.videos[key];
+      if (!location) continue;
+      const values = { video_key: key, chunk_index: location.chunkIndex, file_index: location.fileIndex };
+      const path = join(dataset.folder, fillPath(dataset.info.videoPath, values));
+      wanted.set(path, Math.max(wanted.get(path) ?? 0, Math.round(location.toTimestamp * dataset.fps)));
+      const seconds = location.toTimestamp - location.fromTimestamp;
+      if (Math.abs(seconds - episode.length / dataset.fps) > 0.5 / dataset.fps)
+        report(
+          'error',
+          'videos',
+          `${key}: episode ${episode.index} has ${episode.length} frames in ${seconds.toFixed(4)} s of video`,
+        );
+    }
+    for (const [path, numFrames] of wanted) {
+      const name = relative(dataset.folder, path);
+      if (!existsSync(path)) {
+        report('error', 'videos', `${name} is missing`);
+        continue;
+      }
+      const facts = await probeVideo(path);
+      if (facts.numFrames < numFrames)
+        report('error', 'videos', `${name} has ${facts.numFrames} frames, the episode table wants ${numFrames}`);
+    }
+  }
+}
