@@ -24,7 +24,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'dualvla-resume-'));
   await writeTinyDataset(join(folder, 'data'));
   const { runDir, start } = newRun('undisturbed');
-  expect(await run(start)).toMatchObject({ code: 0 });
+  await finish(start);
   undisturbedRun = runDir;
   uninterrupted = losses(runDir);
   expect(uninterrupted).toHaveLength(steps);
@@ -59,6 +59,11 @@ function start(words: readonly string[], limits = ''): [ChildProcess, Promise<En
 }
 
 const run = (words: readonly string[], limits?: string): Promise<Ended> => start(words, limits)[1];
+/** Runs to the end. */
+async function finish(words: readonly string[]): Promise<void> {
+  const { code, output } = await run(words);
+  expect(code, output).toBe(0);
+}
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const numLogged = (runDir: string): number => readMetrics(runDir).length;
 
@@ -96,7 +101,7 @@ test(
       words = existsSync(runDir) ? resume : start;
     }
     expect(kills).toBeGreaterThan(0);
-    expect(await run(words)).toMatchObject({ code: 0 });
+    await finish(words);
     expect(losses(runDir)).toEqual(uninterrupted);
   },
   timeout,
@@ -113,7 +118,7 @@ test(
       expect(checkpoint?.step).toBe(numLogged(runDir));
       expect(ended.output).toContain(`--resume ${checkpoint?.directory}`);
     }
-    expect(await run(resume)).toMatchObject({ code: 0 });
+    await finish(resume);
     expect(losses(runDir)).toEqual(uninterrupted);
   },
   timeout,
@@ -130,8 +135,7 @@ test(
     expect(damaged.output).toMatch(/000040 is corrupt: training_state\/optimizer_state.safetensors has 1000 bytes/);
     expect(damaged.output).toContain(`--resume ${good}`);
 
-    const repaired = await run(['train', '--resume', good]);
-    expect(repaired).toMatchObject({ code: 0 });
+    await finish(['train', '--resume', good]);
     expect(losses(undisturbedRun)).toEqual(uninterrupted);
     expect(checkpointDamage(last)).toBeNull();
 
