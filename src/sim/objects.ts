@@ -65,8 +65,9 @@ class Builder {
     // Drawn-only parts are in group 1, so that parking can switch the others' contacts off and on again.
     const contact = solid ? 'contype="1" conaffinity="3"' : 'contype="0" conaffinity="0" group="1"';
     const rub = friction ? ` friction="${friction}"` : '';
+    const dimensions = attributes.startsWith('type="box"') ? ' condim="3"' : '';
     this.#parts.push(
-      `<geom name="${look}#${this.#name}${this.#serial++}" ${attributes} mass="${mass}" ${contact}${rub}/>`,
+      `<geom name="${look}#${this.#name}${this.#serial++}" ${attributes} mass="${mass}" ${contact}${dimensions}${rub}/>`,
     );
     return this;
   }
@@ -240,7 +241,7 @@ const PLATE: ObjectSpec = {
   name: 'plate',
   noun: 'plate',
   free: false,
-  geoms: build('plate', (b) => b.add('plate', 'type="cylinder" size="0.07 0.004"')),
+  geoms: build('plate', (b) => b.add('plate', 'type="cylinder" size="0.07 0.004" condim="3"')),
   restHeight: 0.004,
   top: 0.008,
   halfSize: [0.07, 0.07, 0.004],

@@ -21,7 +21,7 @@ export interface CameraSpec {
 
 export interface RobotSpec {
   readonly name: RobotName;
-  /** Control steps a second, and physics steps of 4 ms in one of them. */
+  /** Control steps a second, and physics steps of 5 ms in one of them. */
   readonly controlHz: number;
   readonly substeps: number;
   /** Lengths in metres along the chain; see {@link joints}. */
@@ -58,7 +58,7 @@ export const ROBOTS: Readonly<Record<RobotName, RobotSpec>> = {
   widowx: {
     name: 'widowx',
     controlHz: 5,
-    substeps: 50,
+    substeps: 40,
     shoulderHeight: 0.11,
     elbowOffset: [0.05, 0, 0.25],
     forearmRoll: 0.175,
@@ -79,7 +79,7 @@ export const ROBOTS: Readonly<Record<RobotName, RobotSpec>> = {
   google: {
     name: 'google',
     controlHz: 3,
-    substeps: 83,
+    substeps: 67,
     shoulderHeight: 0.24,
     elbowOffset: [0.04, 0, 0.36],
     forearmRoll: 0.2,
@@ -198,6 +198,6 @@ export function robotMjcf(robot: RobotSpec): { body: string; actuators: string; 
     ),
     `<position name="gripper" joint="finger_left" kp="300" dampratio="1" ctrlrange="0 ${n(stroke)}" forcerange="-12 12"/>`,
   ].join('\n');
-  const equality = `<joint joint1="finger_right" joint2="finger_left" polycoef="0 1 0 0 0" solref="0.004 1" solimp="0.99 0.999 0.001"/>`;
+  const equality = `<joint joint1="finger_right" joint2="finger_left" polycoef="0 1 0 0 0" solref="0.01 1" solimp="0.99 0.999 0.001"/>`;
   return { body, actuators, equality };
 }

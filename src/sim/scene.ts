@@ -1,6 +1,7 @@
 /**
  * The MJCF text of a scene: table, floor, one robot and a list of objects; contact settings from measurements
- * (elliptic cones, stiff short-range contacts, six-dimensional friction so that a knocked carrot does not roll away).
+ * (elliptic cones, stiff short-range contacts, rolling friction on round things so that a knocked carrot does not roll away; a contact has the larger
+ * dimension of its two geoms, so boxes on the table get by with three).
  */
 import type { ObjectSpec } from './objects.js';
 import { type RobotSpec, robotMjcf } from './robots.js';
@@ -24,12 +25,12 @@ export function sceneMjcf(robot: RobotSpec, objects: readonly ObjectSpec[], fixt
   return `<mujoco>
   <compiler angle="radian" autolimits="true"/>
   <size memory="6M"/>
-  <option timestep="0.004" integrator="implicitfast" cone="elliptic" impratio="10" solver="Newton" iterations="30"/>
+  <option timestep="0.005" integrator="implicitfast" cone="elliptic" impratio="10" solver="Newton" iterations="30"/>
   <default>
-    <geom solref="0.008 1" solimp="0.95 0.99 0.001" condim="6" friction="1 0.01 0.002"/>
+    <geom solref="0.01 1" solimp="0.95 0.99 0.001" condim="6" friction="1 0.01 0.002"/>
   </default>
   <worldbody>
-    <geom name="table#top" type="box" pos="${cx} ${cy} ${-TABLE.thickness}" size="${hx} ${hy} ${TABLE.thickness}" contype="1" conaffinity="3" group="3"/>
+    <geom name="table#top" type="box" pos="${cx} ${cy} ${-TABLE.thickness}" size="${hx} ${hy} ${TABLE.thickness}" condim="3" contype="1" conaffinity="3" group="3"/>
     <geom name="floor#floor" type="plane" pos="0 0 ${ROOM.floor}" size="4 4 0.1" contype="1" conaffinity="1" group="3"/>
     ${arm.body}
     ${objects.map(objectBody).join('\n')}
