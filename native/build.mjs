@@ -25,6 +25,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findEngine, root, which } from '../scripts/machine.mjs';
@@ -78,7 +79,7 @@ run('cmake', [
   ...(torch.cxx11Abi === undefined ? [] : [`-DDUALVLA_CXX11_ABI=${torch.cxx11Abi}`]),
 ]);
 writeFileSync(join(build, 'configured.json'), configured);
-run('cmake', ['--build', build, '--parallel']);
+run('cmake', ['--build', build, '--parallel', String(availableParallelism())]);
 writeFileSync(join(build, 'engine.json'), `${JSON.stringify(stamp, null, 2)}\n`);
 console.log(`Built ${join(build, 'dualvla.node')} in ${Math.round((Date.now() - began) / 1000)} s.`);
 
