@@ -51,6 +51,9 @@ export interface CheckpointPath {
 const checkpointsOf = (runDir: string): string => join(runDir, 'checkpoints');
 const nameOf = (step: number): string => String(step).padStart(6, '0');
 
+/** Where a run's checkpoint of a step lies. */
+export const checkpointDirectory = (runDir: string, step: number): string => join(checkpointsOf(runDir), nameOf(step));
+
 /** The run directory a checkpoint directory `<run>/checkpoints/<step>` belongs to. */
 export const runOfCheckpoint = (directory: string): string => dirname(dirname(resolve(directory)));
 
@@ -108,7 +111,7 @@ function sha256(path: string): string {
  */
 export function writeCheckpoint(runDir: string, step: number, fill: (directory: string) => void, keepLast = 0): string {
   const root = checkpointsOf(runDir);
-  const target = join(root, nameOf(step));
+  const target = checkpointDirectory(runDir, step);
   const writing = join(root, WRITING + nameOf(step));
   try {
     mkdirSync(root, { recursive: true });

@@ -57,6 +57,9 @@ class ProcessGroup implements Processes {
   readonly worldSize = distributed.get_world_size();
   #parallel: distributed.DataParallel | null = null;
 
+  /** @param device where scalars are exchanged: NCCL knows tensors of GPUs only */
+  constructor(readonly device: string) {}
+
   get isFirst(): boolean {
     return this.rank === 0;
   }
@@ -90,13 +93,19 @@ class ProcessGroup implements Processes {
   }
 
   #sum(values: readonly number[]): number[] {
-    return scope(() => distributed.all_reduce(torch.tensor(values, { dtype: 'float64' })).tolist()) as number[];
+    const { device } = this;
+    return scope(() => distributed.all_reduce(torch.tensor(values, { dtype: 'float64', device })).tolist()) as number[];
   }
 
   [Symbol.dispose](): void {
     this.#parallel?.dispose();
     distributed.destroy();
   }
+}
+
+/** The device of this process: with `cuda` and several processes on a machine, each takes the GPU of its local rank. */
+export function ownDevice(device: string): string {
+  return device === 'cuda' && distributed.is_launched() ? `cuda:${distributed.environment().local_rank}` : device;
 }
 
 /**
@@ -112,6 +121,6 @@ export function joinProcesses(config: Pick<TrainConfig, 'batch_size'>): Processe
       'batch_size',
     );
   }
-  distributed.init();
-  return new ProcessGroup();
+  const { backend, local_rank } = distributed.init();
+  return new ProcessGroup(backend === 'nccl' ? `cuda:${local_rank}` : 'cpu');
 }

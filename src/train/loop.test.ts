@@ -201,12 +201,18 @@ test('the checkpoint holds the averaged weights for inference and the trained on
 });
 
 test('validation uses the averaged weights, leaves the trained ones and the losses alone', async () => {
-  async function* held(): AsyncGenerator<Float32Array> {
-    for (let i = 0; ; i++) yield batchAt(1000 + i, 4);
-  }
   await train(prepare(parseTrainConfig(base)));
   const expected = losses();
-  const run = prepare(parseTrainConfig({ ...base, eval_every: 6, eval_batches: 2 }), null, { validation: held });
+  const run = prepare(parseTrainConfig({ ...base, eval_every: 6 }));
+  let seen: unknown;
+  run.validation = {
+    batches: async () => [batchAt(1000, 4), batchAt(1001, 4)],
+    computeLoss: (batch) => {
+      expect(run.model.training).toBe(false);
+      seen = weights(run.model);
+      return run.model.computeLoss(batch);
+    },
+  };
   const events = await train(run);
   const results = events.filter((event) => event.type === 'validation');
   expect(results.map(({ step }) => step)).toEqual([6, 12]);
@@ -217,6 +223,9 @@ test('validation uses the averaged weights, leaves the trained ones and the loss
   expect(training?.map(({ step, loss, lr, grad_norm }) => [step, loss, lr, grad_norm])).toEqual(expected);
   expect(validation).toHaveLength(2);
   expect(run.model.training).toBe(true);
+  const averages = Object.values(run.state.ema?.state_dict().shadow ?? {}).map((average) => average.tolist());
+  expect(seen).toEqual(averages);
+  expect(weights(run.model)).not.toEqual(averages);
 });
 
 test('bf16 runs under autocast and keeps float32 weights', async () => {

@@ -11,7 +11,7 @@
 import { autocast, noGrad, scope, type Tensor, torch } from '../torch/index.js';
 import { clip_grad_norm_ } from '../torch/optim.js';
 import { saveCheckpoint, type TrainingState } from './checkpoint.js';
-import { lastGoodCheckpoint } from './checkpoint-files.js';
+import { checkpointDirectory, lastGoodCheckpoint } from './checkpoint-files.js';
 import type { TrainConfig } from './config.js';
 import type { Processes } from './data-parallel.js';
 import { NonFiniteLossError } from './errors.js';
@@ -40,8 +40,8 @@ export interface TrainLoopOptions<B> {
   batches: BatchSource<B>;
   /** Loss of one (local) batch. Called inside a scope, under autocast where the configuration asks for it. */
   computeLoss(batch: B): LossResult;
-  /** Held-out batches, a fresh pass on every call; null if there are none. */
-  validation: (() => AsyncIterable<B>) | null;
+  /** Held-out batches, the same ones at every call, and what is measured on each; null if there are none. */
+  validation: { batches(): Promise<readonly B[]>; computeLoss(batch: B): LossResult } | null;
   /** Writes what inference needs into `pretrained_model/`; the weights are written by the loop. */
   writePretrained(directory: string): void;
   processes: Processes;
@@ -151,23 +151,19 @@ export async function* trainLoop<B>(options: TrainLoopOptions<B>): AsyncGenerato
       if (processes.isFirst && state.step < config.steps && (due || overdue)) {
         state.elapsedSeconds = elapsedBefore + now() - started;
         const saved = save(options);
-        yield saved;
         checkpoint = saved.directory;
         savedStep = state.step;
         lastSave = now();
+        yield saved;
       }
     }
 
     state.elapsedSeconds = elapsedBefore + now() - started;
-    if (processes.isFirst) {
-      if (checkpoint === null || savedStep !== state.step) {
-        const saved = save(options);
-        checkpoint = saved.directory;
-        yield saved;
-      }
-      const { step, elapsedSeconds } = state;
-      yield { type: 'end', reason, step, steps: config.steps, checkpoint, elapsedSeconds };
-    }
+    if (processes.isFirst && (checkpoint === null || savedStep !== state.step)) yield save(options);
+    processes.barrier();
+    const { step, elapsedSeconds } = state;
+    checkpoint = checkpointDirectory(runDir, step);
+    yield { type: 'end', reason, step, steps: config.steps, checkpoint, elapsedSeconds };
   } finally {
     log?.close();
   }
@@ -196,29 +192,24 @@ function meanOf(records: readonly Record<string, number>[]): Record<string, numb
 }
 
 async function validate<B>(
-  options: TrainLoopOptions<B>,
-  batches: () => AsyncIterable<B>,
+  { config, state, processes }: TrainLoopOptions<B>,
+  validation: NonNullable<TrainLoopOptions<B>['validation']>,
 ): Promise<{ loss: number; parts: Record<string, number>; seconds: number }> {
-  const { config, state, processes } = options;
   const started = now();
-  const results: Record<string, number>[] = [];
+  const batches = await validation.batches();
   state.model.eval();
-  try {
-    for await (const batch of batches()) {
-      if (results.length === config.eval_batches) break;
-      torch.manual_seed(passSeed(config.seed, results.length, 0, processes.rank)); // the same noise at every validation
-      const compute = (): Record<string, number> =>
-        scope(() =>
-          noGrad(() => {
-            const { loss, metrics } = withPrecision(config, () => options.computeLoss(batch));
-            return scalars({ loss, ...metrics });
-          }),
-        );
-      results.push(state.ema === null ? compute() : state.ema.swapped(compute));
-    }
-  } finally {
-    state.model.train();
-  }
+  const measure = (): Record<string, number>[] =>
+    batches.map((batch, i) =>
+      scope(() =>
+        noGrad(() => {
+          torch.manual_seed(passSeed(config.seed, i, 0, processes.rank)); // the same noise at every validation
+          const { loss, metrics } = withPrecision(config, () => validation.computeLoss(batch));
+          return scalars({ loss, ...metrics });
+        }),
+      ),
+    );
+  const results = state.ema === null ? measure() : state.ema.swapped(measure);
+  state.model.train();
   const { loss = Number.NaN, ...parts } = processes.average(meanOf(results));
   return { loss, parts, seconds: now() - started };
 }

@@ -33,9 +33,9 @@ export function holdsRun(directory: string): boolean {
   return existsSync(directory) && readdirSync(directory).some(isRunFile);
 }
 
-/** The absolute run directory of a new run. */
-export function runDirectoryOf(config: TrainConfig): string {
-  return resolve(config.output_dir ?? defaultRunDirectory(config.job_name));
+/** The absolute run directory of a new run started at `now`. */
+export function runDirectoryOf(config: TrainConfig, now: Date = new Date()): string {
+  return resolve(config.output_dir ?? defaultRunDirectory(config.job_name, now));
 }
 
 /**

@@ -10,9 +10,9 @@ import { Loader, type LoaderBatch, type LoaderOptions, type LoaderState } from '
 import { trainBpe } from '../model/bpe-trainer.js';
 import { latentActionTokens, SPECIAL_TOKENS, TextTokenizer } from '../model/tokenizer.js';
 import { Vla } from '../model/vla.js';
-import { PromptBuilder, type VlaSamples } from '../model/vla-batch.js';
+import { PromptBuilder, type VlaBatch, type VlaSamples } from '../model/vla-batch.js';
 import { parseVlaConfig } from '../model/vla-config.js';
-import { torch } from '../torch/index.js';
+import { type Tensor, torch } from '../torch/index.js';
 import { loadCheckpoint, readLoaderState, type TrainingState } from './checkpoint.js';
 import {
   cleanUpInterruptedWrites,
@@ -22,10 +22,10 @@ import {
   verifyCheckpoint,
 } from './checkpoint-files.js';
 import type { TrainConfig } from './config.js';
-import { joinProcesses, type Processes } from './data-parallel.js';
+import { joinProcesses, ownDevice, type Processes } from './data-parallel.js';
 import { ConfigError, TrainingDataError } from './errors.js';
 import type { TrainEvent } from './events.js';
-import { passSeed, trainLoop } from './loop.js';
+import { type LossResult, passSeed, trainLoop } from './loop.js';
 import { createOptimizer } from './optimizer.js';
 import { type PretrainedParts, readPretrainedParts, writePretrainedParts } from './pretrained.js';
 import { createRunDirectory, runDirectoryOf, writeRunConfig } from './run-directory.js';
@@ -63,31 +63,72 @@ export async function* trainSpecialist(
 
   // The initial weights have a seed of their own, apart from every step's, and are the same on all processes.
   torch.manual_seed(passSeed(config.seed, Number.MAX_SAFE_INTEGER, 0, 0));
+  const device = ownDevice(config.device);
   const model = new Vla(parts.config);
-  model.to({ device: config.device });
+  model.to({ device });
   model.train();
   const state: TrainingState = { model, ...createOptimizer(model, config), step: 0, elapsedSeconds: 0 };
   if (checkpoint !== null) loadCheckpoint(checkpoint.directory, state);
 
   const prompts = new PromptBuilder(parts.config, parts.tokenizer);
+  const build = (batch: LoaderBatch): VlaBatch => prompts.build(samplesOf(batch), device);
   const { validation_root } = config.dataset;
-  async function* heldOut(root: string): AsyncGenerator<LoaderBatch> {
-    // A fresh loader every time, so that every validation sees the same batches.
-    await using batches = await openLoader(root, { ...statisticsOf(parts), seed: 0 });
-    yield* batches;
-  }
-  yield* trainLoop<LoaderBatch>({
+  let heldOut: Promise<LoaderBatch[]> | null = null;
+  const events = trainLoop<LoaderBatch>({
     config,
     runDir,
     state,
     batches: { next: () => nextBatch(loader, config.dataset.root), state: () => loader.state },
-    computeLoss: (batch) => model.compute_loss(prompts.build(samplesOf(batch), config.device)),
-    validation: validation_root === null ? null : () => heldOut(validation_root),
+    computeLoss: (batch) => model.compute_loss(build(batch)),
+    validation:
+      validation_root === null || config.eval_every === 0
+        ? null
+        : {
+            batches: () => {
+              heldOut ??= readHeldOut(openLoader(validation_root, { ...statisticsOf(parts), seed: 0 }), config);
+              return heldOut;
+            },
+            computeLoss: (batch) => validationLoss(model, build(batch)),
+          },
     writePretrained: (directory) => writePretrainedParts(directory, parts),
     processes,
     resumedFrom: checkpoint?.directory ?? null,
     shouldStop,
   });
+  for await (const event of events) if (processes.isFirst || event.type === 'end') yield event;
+}
+
+/** The batches of every validation pass: few, so they are kept. */
+async function readHeldOut(opening: Promise<Loader>, config: TrainConfig): Promise<LoaderBatch[]> {
+  await using loader = await opening;
+  const batches: LoaderBatch[] = [];
+  while (batches.length < config.eval_batches)
+    batches.push(await nextBatch(loader, config.dataset.validation_root ?? ''));
+  return batches;
+}
+
+/**
+ * The training loss and, with the flow head, the error of sampled chunks, which goes along with success in closed loop:
+ * mean |a - a*| of the normalised motions, and the share of wrong gripper commands.
+ */
+function validationLoss(model: Vla, batch: VlaBatch): LossResult {
+  const { loss, metrics } = model.compute_loss(batch);
+  const { actions: true_BCA, action_mask: mask_BC } = batch;
+  if (model.action_model === undefined || true_BCA === undefined || mask_BC === undefined) return { loss, metrics };
+  const predicted_BCA = model.predict(batch).to('float32');
+  const A = model.config.action_dim;
+  const over = (error_BC: Tensor): Tensor => error_BC.mul(mask_BC).sum().div(mask_BC.sum());
+  const motion_BC = predicted_BCA
+    .sub(true_BCA)
+    .abs()
+    .narrow(-1, 0, A - 1)
+    .mean([-1]);
+  const gripper_BC = predicted_BCA
+    .select(-1, A - 1)
+    .gt(0)
+    .ne(true_BCA.select(-1, A - 1).gt(0))
+    .to('float32');
+  return { loss, metrics: { ...metrics, action_error: over(motion_BC), gripper_error: over(gripper_BC) } };
 }
 
 /** Paths of the configuration, independent of the working directory, so that a run can be resumed from anywhere. */
@@ -122,7 +163,9 @@ function checkConsistency(config: TrainConfig): void {
 /** Creates the run directory or finds the checkpoint to continue at. Only the first process writes. */
 function openRun(config: TrainConfig, mode: RunMode, processes: Processes): ResumePoint {
   if (mode.kind === 'new') {
-    const runDir = runDirectoryOf(config);
+    // The first process's clock names a new run for all.
+    const started = processes.agree({ elapsed: Date.now(), stop: false }).elapsed;
+    const runDir = runDirectoryOf(config, new Date(started));
     if (processes.isFirst) createRunDirectory(config, runDir, mode.overwrite ?? false);
     processes.barrier();
     return { runDir, checkpoint: null };
