@@ -5,10 +5,10 @@ import type { Command } from 'commander';
 import type { LeRobotDataset } from '../data/index.js';
 import type { DemonstrationsRecipe } from '../recipes/index.js';
 import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
-import { CommandError, UsageError } from './errors.js';
+import { CommandError, EXIT, UsageError } from './errors.js';
 import { list, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
-import { formatTable, Progress } from './terminal.js';
+import { formatTable } from './terminal.js';
 
 const GENERATE_EXAMPLES = `Examples:
   dualvla data generate --recipe demo --output outputs/data/demo
@@ -125,21 +125,21 @@ function describe({ folder, info, tasks }: LeRobotDataset): {
 }
 
 async function validate(directory: string, { json }: { json?: boolean }): Promise<void> {
-  const { validateEpisode } = await import('../data/index.js');
-  const results: { folder: string; episodes: number; frames: number }[] = [];
-  for (const folder of dataSetsIn(directory)) {
-    await using dataset = await open(folder);
-    const progress = new Progress(`validate ${folder}`, dataset.numEpisodes);
-    for await (const episode of dataset) {
-      validateEpisode(episode, dataset.features, dataset.fps);
-      progress.update(episode.index + 1);
+  const { validateDataset } = await import('../data/index.js');
+  const reports = [];
+  for (const folder of dataSetsIn(directory)) reports.push(await validateDataset(folder, { decodeAll: true }));
+  if (json) print(JSON.stringify(reports, null, 2));
+  else {
+    for (const { folder, episodes, frames, problems } of reports) {
+      for (const { severity, check, message } of problems) print(`${severity}: ${check}: ${message}`);
+      const verdict = problems.some(isError) ? 'invalid' : 'valid';
+      print(`${folder}: ${verdict}, ${episodes} episodes, ${frames} frames`);
     }
-    progress.clear();
-    results.push({ folder, episodes: dataset.numEpisodes, frames: dataset.numFrames });
   }
-  if (json) return print(JSON.stringify(results));
-  for (const { folder, episodes, frames } of results) print(`${folder}: valid, ${episodes} episodes, ${frames} frames`);
+  if (reports.some(({ problems }) => problems.some(isError))) process.exitCode = EXIT.failed;
 }
+
+const isError = ({ severity }: { severity: 'error' | 'warning' }): boolean => severity === 'error';
 
 async function open(folder: string): Promise<LeRobotDataset> {
   const { LeRobotDataset } = await import('../data/index.js');

@@ -2,10 +2,9 @@
  * A trained checkpoint as a policy for rollouts: loads the weights, names cameras as the simulator does, and tells what
  * pictures it wants to see.
  */
-import { normaliseState } from '../data/index.js';
-import { VlaPolicy, type VlaPolicyOptions } from '../model/policy.js';
+import type { VlaPolicyOptions } from '../model/policy.js';
 import { CAMERAS, type CameraName } from '../sim/index.js';
-import { findPretrained, loadPretrained } from '../train/pretrained.js';
+import { loadPolicy } from '../train/pretrained.js';
 import type { ActingPolicy, RolloutPolicy } from './rollout.js';
 
 /** The checkpoint looks through a camera that the simulator does not have. */
@@ -18,18 +17,12 @@ export class UnknownCameraError extends Error {
 
 /**
  * @param path a run directory, a checkpoint in it, or its `pretrained_model`
- * @throws NothingToResumeError without a checkpoint; UnknownCameraError
+ * @throws NoPretrainedModelError without a checkpoint; UnknownCameraError
  */
 export function loadCheckpointPolicy(path: string, options: VlaPolicyOptions = {}): RolloutPolicy {
-  const directory = findPretrained(path);
-  const { model, tokenizer, statistics } = loadPretrained(directory, options.device ?? 'cpu');
-  const columns = new Map(model.config.cameras.map((column) => [column, cameraOf(column, directory)]));
-  const policy = new VlaPolicy(
-    model,
-    tokenizer,
-    { chunk: statistics.chunk, normaliseState: (state) => normaliseState(Float32Array.from(state), statistics.state) },
-    options,
-  );
+  const policy = loadPolicy(path, options);
+  const { config } = policy.model;
+  const columns = new Map(config.cameras.map((column) => [column, cameraOf(column, path)]));
   const acting: ActingPolicy = {
     reset: (session) => policy.reset(session),
     act: (requests) =>
@@ -49,7 +42,7 @@ export function loadCheckpointPolicy(path: string, options: VlaPolicyOptions = {
   return {
     kind: 'policy',
     policy: acting,
-    imageSize: model.config.vision.image_size,
+    imageSize: config.vision.image_size,
     cameras: [...new Set(columns.values())],
   };
 }
