@@ -2,6 +2,7 @@
 #include "gradient_averager.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/function_hook.h>
@@ -27,27 +28,20 @@ class AfterAccumulation : public torch::autograd::FunctionPostHook {
 
 GradientAverager::GradientAverager(std::shared_ptr<ProcessGroup> group, std::vector<at::Tensor> parameters,
                                    std::size_t first_bucket_bytes, std::size_t bucket_bytes)
-    : group_(std::move(group)), parameters_(std::move(parameters)) {
+    : group_(std::move(group)),
+      parameters_(std::move(parameters)),
+      first_bucket_bytes_(first_bucket_bytes),
+      bucket_bytes_(bucket_bytes) {
   at::NoGradGuard no_grad;
   place_.resize(parameters_.size());
   arrived_.resize(parameters_.size());
-  std::vector<std::size_t> members;
-  std::size_t bytes = 0;
+  std::vector<std::size_t> order;
   for (std::size_t i = parameters_.size(); i-- > 0;) {
     const at::Tensor& p = parameters_[i];
     TORCH_CHECK(p.requires_grad() && p.is_leaf(), "parameter ", i, " of the averager needs no gradient or is no leaf");
-    const bool fits = members.empty() || (p.scalar_type() == parameters_[members[0]].scalar_type() &&
-                                          p.device() == parameters_[members[0]].device());
-    const std::size_t limit = buckets_.empty() ? first_bucket_bytes : bucket_bytes;
-    if (!members.empty() && (!fits || bytes + p.nbytes() > limit)) {
-      addBucket(members);
-      members.clear();
-      bytes = 0;
-    }
-    members.push_back(i);
-    bytes += p.nbytes();
+    order.push_back(i);
   }
-  if (!members.empty()) addBucket(members);
+  makeBuckets(order);
 
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     auto accumulator = torch::autograd::impl::grad_accumulator(parameters_[i]);
@@ -58,6 +52,43 @@ GradientAverager::GradientAverager(std::shared_ptr<ProcessGroup> group, std::vec
 
 GradientAverager::~GradientAverager() {
   for (std::size_t i = 0; i < hooks_.size(); ++i) accumulators_[i]->del_post_hook(hooks_[i]);
+}
+
+void GradientAverager::makeBuckets(const std::vector<std::size_t>& order) {
+  buckets_.clear();
+  std::vector<std::size_t> members;
+  std::size_t bytes = 0;
+  for (const std::size_t i : order) {
+    const at::Tensor& p = parameters_[i];
+    const bool fits = members.empty() || (p.scalar_type() == parameters_[members[0]].scalar_type() &&
+                                          p.device() == parameters_[members[0]].device());
+    const std::size_t limit = buckets_.empty() ? first_bucket_bytes_ : bucket_bytes_;
+    if (!members.empty() && (!fits || bytes + p.nbytes() > limit)) {
+      addBucket(members);
+      members.clear();
+      bytes = 0;
+    }
+    members.push_back(i);
+    bytes += p.nbytes();
+  }
+  if (!members.empty()) addBucket(members);
+}
+
+// Parameters that are never used come last then, where they hold up no other bucket.
+void GradientAverager::orderByArrival() {
+  std::vector<bool> listed(parameters_.size());
+  for (const std::int64_t i : arrivals_) listed[static_cast<std::size_t>(i)] = true;
+  for (std::size_t i = parameters_.size(); i-- > 0;) {
+    if (!listed[i]) arrivals_.push_back(static_cast<std::int64_t>(i));
+  }
+  const auto count = static_cast<std::int64_t>(arrivals_.size());
+  at::Tensor order = at::from_blob(arrivals_.data(), {count}, at::TensorOptions().dtype(at::kLong)).clone();
+  if (!parameters_.empty()) order = order.to(parameters_[0].device());
+  group_->broadcast(order, 0)->wait();
+  order = order.to(at::kCPU);
+  const std::int64_t* data = order.data_ptr<std::int64_t>();
+  makeBuckets({data, data + count});
+  ordered_ = true;
 }
 
 void GradientAverager::addBucket(const std::vector<std::size_t>& members) {
@@ -92,6 +123,7 @@ void GradientAverager::onGradient(std::size_t parameter) {
               " got a second gradient before the first was averaged: average after each backward, or turn averaging off "
               "while gradients accumulate");
   arrived_[parameter] = true;
+  if (!ordered_) arrivals_.push_back(static_cast<std::int64_t>(parameter));
   const auto [b, position] = place_[parameter];
   at::NoGradGuard no_grad;
   fill(buckets_[b], position);
@@ -156,6 +188,7 @@ void GradientAverager::finish() {
     }
   }
   reset();
+  if (!ordered_) orderByArrival();
 }
 
 void GradientAverager::reset() {

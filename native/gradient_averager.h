@@ -16,8 +16,9 @@ namespace dualvla {
 
 class GradientAverager {
  public:
-  // Buckets hold parameters of one type and device in reverse order, up to `bucket_bytes` each (the first one up to
-  // `first_bucket_bytes`, so that the first reduction starts early).
+  // Buckets hold parameters of one type and device, up to `bucket_bytes` each (the first one up to `first_bucket_bytes`,
+  // so that the first reduction starts early): in reverse order at first, after the first step in the order in which the
+  // gradients came on rank 0.
   GradientAverager(std::shared_ptr<ProcessGroup> group, std::vector<at::Tensor> parameters,
                    std::size_t first_bucket_bytes, std::size_t bucket_bytes);
   ~GradientAverager();
@@ -42,7 +43,9 @@ class GradientAverager {
     WorkPointer work;
   };
 
+  void makeBuckets(const std::vector<std::size_t>& order);
   void addBucket(const std::vector<std::size_t>& members);
+  void orderByArrival();
   void onGradient(std::size_t parameter);
   void launchReady(bool all);
   void fill(Bucket& bucket, std::size_t position);
@@ -55,6 +58,10 @@ class GradientAverager {
   std::vector<Bucket> buckets_;
   std::vector<std::pair<std::size_t, std::size_t>> place_;  // parameter -> bucket, position in it
   std::vector<bool> arrived_;
+  std::vector<std::int64_t> arrivals_;  // parameters in the order of the first step's gradients
+  std::size_t first_bucket_bytes_;
+  std::size_t bucket_bytes_;
+  bool ordered_ = false;
   std::size_t next_ = 0;  // first bucket that is not being reduced
   std::size_t overlapped_ = 0;
   bool enabled_ = true;

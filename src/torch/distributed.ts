@@ -186,7 +186,6 @@ export interface DataParallelOptions {
  */
 export class DataParallel {
   readonly #averager: number;
-  readonly buckets: number;
   /** Buckets of the last step whose reduction began before backward was over. */
   overlapped = 0;
 
@@ -200,7 +199,11 @@ export class DataParallel {
     this.#averager = run('averager', (engine) =>
       engine.averagerCreate(trained, Math.min(1 << 20, bucketBytes), bucketBytes),
     );
-    this.buckets = loadAddon().averagerBuckets(this.#averager);
+  }
+
+  /** Number of buckets; the first step may change it, when it shows the order of the gradients. */
+  get buckets(): number {
+    return loadAddon().averagerBuckets(this.#averager);
   }
 
   /**

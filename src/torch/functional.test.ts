@@ -53,7 +53,8 @@ describe.each(['float32', 'bfloat16'] as const)('fused CPU operators equal the c
     const wide = (a: Tensor, n: number): Tensor =>
       torch.linspace(-1, 2, n).to(a.dtype === 'float64' ? 'float64' : 'float32');
     compare((a) => F.layer_norm(a, [35], wide(a, 35), wide(a, 35).neg(), 1e-3), [x(4, 300, 35)], dtype);
-    compare((w, b) => F.layer_norm(wide(w, 60).view([20, 3]), [3], w, b).to(w.dtype), [x(3), x(3)], dtype);
+    const rows = torch.randn([20, 3]);
+    compare((w, b) => F.layer_norm(rows.to(w.dtype), [3], w, b), [x(3), x(3)], dtype);
   });
   it('rope, shared and batched angles', () => {
     for (const shape of [

@@ -112,6 +112,8 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   };
   const end = (signal: NodeJS.Signals): void => {
     send(signal);
+    // A stopped process handles no signal before it continues.
+    send('SIGCONT');
     killTimer ??= setTimeout(() => send('SIGKILL'), graceMs);
   };
   const killOnExit = (): void => send('SIGKILL');
