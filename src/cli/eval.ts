@@ -109,8 +109,8 @@ async function openLog({ output, resume, overwrite, split }: EvalFlags, policy: 
 /** What tells one policy from another: a script's name, or a checkpoint's place and the state of its weights. */
 async function policyIdentity(name: string): Promise<unknown> {
   if (name === 'expert' || name === 'random' || !existsSync(name)) return name;
-  const { findPretrained, WEIGHTS_FILE } = await import('../train/pretrained.js');
-  const weights = realpathSync(join(findPretrained(name), WEIGHTS_FILE));
+  const { findPretrained } = await import('../train/pretrained.js');
+  const weights = realpathSync(join(findPretrained(name), 'model.safetensors'));
   const { size, mtimeMs } = statSync(weights);
   return { weights, size, mtimeMs };
 }
