@@ -98,7 +98,7 @@ test(
       for (const { directory } of listCheckpoints(runDir)) expect(checkpointDamage(directory)).toBeNull();
       if (signal === null) break;
       kills++;
-      words = existsSync(runDir) ? resume : start;
+      words = existsSync(join(runDir, 'train_config.json')) ? resume : start;
     }
     expect(kills).toBeGreaterThan(0);
     await finish(words);

@@ -32,6 +32,8 @@ import {
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { CorruptCheckpointError, NothingToResumeError, OutputWriteError } from './errors.js';
 
+/** Weights of a model, in pretrained_model/ and in training_state/. */
+export const WEIGHTS_FILE = 'model.safetensors';
 const CHECKSUMS = 'checksums.json';
 const WRITING = '.writing-';
 const REPLACED = '.replaced-';

@@ -20,9 +20,8 @@ import { scope, type Tensor, torch } from '../torch/index.js';
 import type { Module } from '../torch/module.js';
 import type { AdamW, EMA, SavedGroup } from '../torch/optim.js';
 import * as safetensors from '../torch/safetensors.js';
-import { writeCheckpoint } from './checkpoint-files.js';
+import { WEIGHTS_FILE, writeCheckpoint } from './checkpoint-files.js';
 import type { TrainConfig } from './config.js';
-import { WEIGHTS_FILE } from './pretrained.js';
 
 /** Everything that changes while training. */
 export interface TrainingState {

@@ -42,7 +42,7 @@ const tokenizerSchema = z
       .nullable()
       .default(null)
       .describe(
-        "tokenizer.json to load; null: a byte-level BPE is trained on the data set's instructions and reasoning",
+        "tokenizer.json to load (or its directory); null: a byte-level BPE is trained on the data set's instructions and reasoning",
       ),
     vocab_size: positive.default(1024).describe('vocabulary size when the tokenizer is trained'),
   })
@@ -67,7 +67,7 @@ const schedulerSchema = z
   .strictObject({
     type: z.enum(['constant', 'cosine', 'linear']).default('cosine').describe('decay after warm-up'),
     warmup_ratio: fraction.default(0.03).describe('part of the run over which the rate rises from 0 to its peak'),
-    final_lr_ratio: fraction.default(0).describe('learning rate at the end as a part of the peak'),
+    final_lr_ratio: fraction.default(0).describe('learning rate at the end as a part of the peak (cosine, linear)'),
   })
   .describe('learning rate schedule, a function of the fraction of the run that is done');
 

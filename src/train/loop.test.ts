@@ -228,6 +228,18 @@ test('validation uses the averaged weights, leaves the trained ones and the loss
   expect(weights(run.model)).not.toEqual(averages);
 });
 
+test('no tensor is left behind by a step', async () => {
+  const run = prepare(parseTrainConfig({ ...base, steps: 30, grad_accumulation: 2 }));
+  const alive: number[] = [];
+  run.computeLoss = (batch) => {
+    alive.push(torch.live_tensors());
+    return run.model.computeLoss(batch);
+  };
+  await train(run);
+  expect(alive).toHaveLength(60);
+  expect(alive.at(-1)).toBe(alive[10]);
+});
+
 test('bf16 runs under autocast and keeps float32 weights', async () => {
   const run = prepare(parseTrainConfig({ ...base, precision: 'bf16' }));
   const dtypes: string[] = [];

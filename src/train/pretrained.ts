@@ -21,9 +21,8 @@ import { Vla } from '../model/vla.js';
 import { parseVlaConfig, type VlaConfig } from '../model/vla-config.js';
 import { scope } from '../torch/index.js';
 import * as safetensors from '../torch/safetensors.js';
+import { WEIGHTS_FILE } from './checkpoint-files.js';
 import { NoPretrainedModelError } from './errors.js';
-
-export const WEIGHTS_FILE = 'model.safetensors';
 
 /** What normalises a policy's input and output; travels with the weights. */
 export interface DatasetStatistics {

@@ -54,7 +54,7 @@ export function createRunDirectory(config: TrainConfig, directory: string, overw
 }
 
 /** Writes train_config.json atomically. @throws OutputWriteError */
-export function writeRunConfig(directory: string, config: TrainConfig): void {
+export function writeRunConfig(directory: string, config: TrainConfig, lastGood: string | null = null): void {
   const path = join(directory, RUN_CONFIG_FILE);
   try {
     mkdirSync(directory, { recursive: true });
@@ -62,6 +62,6 @@ export function writeRunConfig(directory: string, config: TrainConfig): void {
     writeFileSync(writing, `${JSON.stringify({ ...config, output_dir: directory }, null, 2)}\n`, { flush: true });
     renameSync(writing, path);
   } catch (error) {
-    throw new OutputWriteError(path, (error as Error).message, null);
+    throw new OutputWriteError(path, (error as Error).message, lastGood);
   }
 }

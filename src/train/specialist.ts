@@ -4,7 +4,7 @@
  *
  * Knows nothing about threads (trainer-worker.ts) or the simulator.
  */
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { datasetFolders } from '../data/dataset-folders.js';
 import { Loader, type LoaderBatch, type LoaderOptions, type LoaderState } from '../data/loader.js';
 import { trainBpe } from '../model/bpe-trainer.js';
@@ -59,6 +59,7 @@ export async function* trainSpecialist(
     shiftPixels: config.dataset.shift_pixels,
     ...(checkpoint !== null && { state: readLoaderState<LoaderState>(checkpoint.directory) }),
   });
+  if (resumed !== null) checkSameData(config, resumed, loader);
   const parts = resumed ?? createParts(config, loader);
 
   // The initial weights have a seed of their own, apart from every step's, and are the same on all processes.
@@ -177,7 +178,7 @@ function openRun(config: TrainConfig, mode: RunMode, processes: Processes): Resu
   processes.barrier();
   if (processes.isFirst) {
     if (point.checkpoint !== null) makeLast(point.checkpoint);
-    writeRunConfig(point.runDir, config);
+    writeRunConfig(point.runDir, config, point.checkpoint?.directory ?? null);
   }
   return point;
 }
@@ -188,14 +189,30 @@ function createParts(config: TrainConfig, loader: Loader): PretrainedParts {
   const { path, vocab_size } = config.tokenizer;
   const specialTokens = [...Object.values(SPECIAL_TOKENS), ...latentActionTokens(policy.num_latent_queries)];
   const texts = [...loader.table.instruction.texts, ...loader.table.reasoning.texts];
+  const smallest = 256 + specialTokens.length;
+  if (path === null && vocab_size < smallest) {
+    throw new ConfigError(
+      `tokenizer.vocab_size: ${vocab_size} is too small for 256 bytes and ${specialTokens.length} special tokens; the least is ${smallest}`,
+      'tokenizer.vocab_size',
+    );
+  }
   const tokenizer =
     path === null
       ? new TextTokenizer(trainBpe(texts, { vocabularySize: vocab_size, specialTokens }))
-      : TextTokenizer.load(path);
+      : TextTokenizer.load(path.endsWith('.json') ? dirname(path) : path);
   const numActionTokens = policy.action_head === 'discrete' ? policy.num_action_bins : 0;
   const decided = { cameras: [...loader.cameras], vocab_size: tokenizer.vocabularySize + numActionTokens };
   const statistics = { chunk: loader.chunkStats, state: loader.stateStats, numFrames: loader.numFrames };
   return { config: parseVlaConfig(policy, decided), tokenizer, statistics };
+}
+
+/** A run continues on the data it was started with: its statistics and its position in them belong to these. */
+function checkSameData(config: TrainConfig, { statistics }: PretrainedParts, loader: Loader): void {
+  if (loader.numFrames === statistics.numFrames) return;
+  throw new TrainingDataError(
+    config.dataset.root,
+    `it has ${loader.numFrames} frames, the run was started on ${statistics.numFrames}; resume with that data set (--dataset.root), or start a new run`,
+  );
 }
 
 /** Options of every loader of a run, apart from order and position. */
