@@ -121,7 +121,7 @@ describe.each([
     const builder = new PromptBuilder(config, tokenizer);
     const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-3, weight_decay: 0 });
     const losses: number[] = [];
-    for (let step = 0; step < 120; step++) {
+    for (let step = 0; step < 200; step++) {
       scope(() => {
         const { loss } = model.compute_loss(builder.build(samples(texts)));
         loss.backward();

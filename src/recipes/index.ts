@@ -4,13 +4,14 @@
 import { nearestName } from '../train/nearest-name.js';
 import { debug } from './debug.js';
 import { demo } from './demo.js';
+import { demoDiscrete } from './demo-discrete.js';
 import { full } from './full.js';
 import type { Recipe } from './recipe.js';
 
 export type { DemonstrationsRecipe, EvaluationRecipe, Recipe } from './recipe.js';
-export { debug, demo, full };
+export { debug, demo, demoDiscrete, full };
 
-const recipes: Readonly<Record<string, () => Recipe>> = { debug, demo, full };
+const recipes: Readonly<Record<string, () => Recipe>> = { debug, demo, 'demo-discrete': demoDiscrete, full };
 
 /** Names of all recipes. */
 export const recipeNames: readonly string[] = Object.keys(recipes);
