@@ -152,19 +152,23 @@ export class Crew {
       readonly worker: number;
     }
   >();
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
   #id = 0;
+  #closed = false;
   #failure: Error | undefined;
 
   constructor(size: number, data: DemonstrationWorkerData) {
     this.size = size;
     this.#workers = Array.from({ length: size }, () => {
       const worker = new Worker(new URL('./demonstrations-worker.js', import.meta.url), {
-        workerData: data,
+        workerData: { ...data, stop: this.#stop.buffer },
         name: 'demonstrations',
       });
       worker.on('message', (reply: AttemptReply) => this.#settle(reply));
       worker.on('error', (error) => this.#fail(error));
-      worker.on('exit', (code) => this.#fail(new SimError(`a demonstration worker ended with status ${code}`)));
+      worker.on('exit', (code) => {
+        if (!this.#closed) this.#fail(new SimError(`a demonstration worker ended with status ${code}`));
+      });
       return { worker, load: 0 };
     });
   }
@@ -188,9 +192,17 @@ export class Crew {
     });
   }
 
+  /** Ends the workers after the attempt that each is at: ending one by force inside zlib aborts the whole process (Node 20). */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#pending.clear();
-    await Promise.all(this.#workers.map(({ worker }) => worker.terminate()));
+    Atomics.store(this.#stop, 0, 1);
+    const ends = this.#workers.map(({ worker }) => {
+      const end = worker.threadId < 0 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
+      worker.postMessage('stop');
+      return end;
+    });
+    await Promise.all(ends);
   }
 
   #settle(reply: AttemptReply): void {

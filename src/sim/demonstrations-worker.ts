@@ -17,6 +17,11 @@ export interface DemonstrationWorkerData {
   readonly failedGraspProbability: number;
 }
 
+/** What a worker is given besides: [0] (int32) is set when it is to end after the attempt that it is at. */
+export interface StopFlag {
+  readonly stop: SharedArrayBuffer;
+}
+
 export interface AttemptRequest {
   readonly id: number;
   readonly task: TaskId;
@@ -34,7 +39,8 @@ const REJECTING = new Set(['SceneSamplingError', 'SimUnstableError']);
 
 const port = parentPort;
 if (!port) throw new SimStateError('this file is a worker; generateDemonstrations starts it');
-const data = workerData as DemonstrationWorkerData;
+const data = workerData as DemonstrationWorkerData & StopFlag;
+const stopped = new Int32Array(data.stop);
 const environments = new Map<string, Promise<Env>>();
 
 async function reply({ id, task, variant, seed }: AttemptRequest): Promise<AttemptReply> {
@@ -53,7 +59,9 @@ async function reply({ id, task, variant, seed }: AttemptRequest): Promise<Attem
   }
 }
 
-port.on('message', (request: AttemptRequest) => {
+port.on('message', (request: AttemptRequest | 'stop') => {
+  if (request === 'stop') return port.close();
+  if (Atomics.load(stopped, 0) === 1) return;
   void reply(request).then((answer) => {
     const buffers: ArrayBuffer[] = [];
     if ('attempt' in answer && answer.attempt.episode) {

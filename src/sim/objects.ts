@@ -48,8 +48,9 @@ export function graspAt(spec: ObjectSpec, pose: Pose): Grasp {
 
 interface GeomOptions {
   readonly mass?: number;
+  /** Whether it collides, and whether it is drawn; default both. */
   readonly solid?: boolean;
-  readonly friction?: string;
+  readonly drawn?: boolean;
 }
 
 class Builder {
@@ -61,13 +62,13 @@ class Builder {
     this.#name = name;
   }
 
-  add(look: string, attributes: string, { mass = 0.02, solid = true, friction }: GeomOptions = {}): this {
-    // Drawn-only parts are in group 1, so that parking can switch the others' contacts off and on again.
-    const contact = solid ? 'contype="1" conaffinity="3"' : 'contype="0" conaffinity="0" group="1"';
-    const rub = friction ? ` friction="${friction}"` : '';
+  add(look: string, attributes: string, { mass = 0.02, solid = true, drawn = true }: GeomOptions = {}): this {
+    // Drawn-only parts are in group 1 (parking switches the others' contacts off and on again), parts that are not drawn in group 3.
+    const contact = solid ? 'contype="1" conaffinity="3"' : 'contype="0" conaffinity="0"';
+    const group = solid ? (drawn ? 0 : 3) : 1;
     const dimensions = attributes.startsWith('type="box"') ? ' condim="3"' : '';
     this.#parts.push(
-      `<geom name="${look}#${this.#name}${this.#serial++}" ${attributes} mass="${mass}" ${contact}${dimensions}${rub}/>`,
+      `<geom name="${look}#${this.#name}${this.#serial++}" ${attributes} mass="${mass}" ${contact} group="${group}"${dimensions}/>`,
     );
     return this;
   }
@@ -86,7 +87,11 @@ const SPOON: ObjectSpec = {
   geoms: build('spoon', (b) =>
     b
       .add('spoon', 'type="box" pos="-0.02 0 0" size="0.05 0.008 0.007"', { mass: 0.03 })
-      .add('spoon-bowl', 'type="ellipsoid" pos="0.047 0 0.001" size="0.026 0.019 0.008"', { mass: 0.012 }),
+      .add('spoon-bowl', 'type="ellipsoid" pos="0.047 0 0.001" size="0.026 0.019 0.008"', { mass: 0.001, solid: false })
+      .add('spoon-bowl', 'type="capsule" fromto="0.033 0 0.0005 0.061 0 0.0005" size="0.0075"', {
+        mass: 0.011,
+        drawn: false,
+      }),
   ),
   restHeight: 0.0071,
   top: 0.0142,

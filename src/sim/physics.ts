@@ -47,6 +47,7 @@ type ModelField =
   | 'geom_conaffinity'
   | 'geom_group'
   | 'geom_type'
+  | 'geom_aabb'
   | 'jnt_qposadr'
   | 'jnt_dofadr'
   | 'body_jntadr';

@@ -1,12 +1,13 @@
 /**
  * Images by MuJoCo's ray caster: one ray a pixel, Lambert shading with a sky term and a highlight, procedural looks, and hard
  * shadows from one more ray per lit pixel (cast from the light through all hit points in a single call). The table top and the
- * room are planes that are met in closed form, which keeps every ray off MuJoCo's six largest geoms.
+ * room are planes that are met in closed form, and rays that cannot hit anything else are not cast (`ray-culling.ts`).
  * The same scene gives the same bytes. Knows nothing of tasks.
  */
 import { LOOKS, type Look, type Rgb } from './looks.js';
 import type { Physics, RayHits } from './physics.js';
 import { cross, type Mat3, normalize, rotate, sub, type Vec3 } from './pose.js';
+import { RayCulling } from './ray-culling.js';
 import { ROOM, TABLE } from './scene.js';
 
 /** A camera in the world: position, orientation (columns right, up, backward) and vertical field of view in degrees. */
@@ -111,6 +112,11 @@ export class Renderer {
   #looks: Look[] = [];
   #room: Readonly<Record<Surface['kind'], Look>> = ROOM_LOOKS;
   readonly #paint = new Float64Array(3);
+  readonly #culling: RayCulling;
+  #mask = new Uint8Array(0);
+  /** Directions of the rays that are cast, and for each pixel its place among them (-1: not cast). */
+  #cast = new Float64Array(0);
+  #rayOf = new Int32Array(0);
   #appearance: Appearance | undefined;
   #directions = new Float64Array(0);
   #toLight = new Float64Array(0);
@@ -122,6 +128,7 @@ export class Renderer {
 
   constructor(physics: Physics) {
     this.#physics = physics;
+    this.#culling = new RayCulling(physics);
     this.#lookNames = physics.geomNames().map((name) => name.split('#')[0] ?? '');
     const size = physics.model('geom_size');
     this.#sizes = this.#lookNames.map((_, i) => [
@@ -156,7 +163,9 @@ export class Renderer {
     const count = size * size;
     this.#reserve(count);
     this.#aim(camera, size);
-    const hits = this.#physics.castRays(camera.position, this.#directions, count);
+    this.#culling.update();
+    if (shadows) this.#culling.markShadows(appearance.lighting.position);
+    const hits = this.#castView(camera, size);
     const lit = this.#shadeHits(camera, appearance.lighting, hits, count, shadows);
     if (shadows) this.#castShadows(appearance.lighting.position, lit);
     this.#develop(appearance.lighting, count, out);
@@ -167,6 +176,9 @@ export class Renderer {
     if (this.#pending.length === count) return;
     this.#directions = new Float64Array(3 * count);
     this.#toLight = new Float64Array(3 * count);
+    this.#mask = new Uint8Array(count);
+    this.#cast = new Float64Array(3 * count);
+    this.#rayOf = new Int32Array(count);
     this.#pending = new Int32Array(count);
     this.#pendingDistance = new Float64Array(count);
     this.#shade = new Float64Array(3 * count);
@@ -199,6 +211,7 @@ export class Renderer {
   #shadeHits(camera: Camera, lighting: Lighting, hits: RayHits, count: number, shadows: boolean): number {
     const { geom, distance, normal } = hits;
     const [directions, albedo, shade, toLight] = [this.#directions, this.#albedo, this.#shade, this.#toLight];
+    const rayOf = this.#rayOf;
     const [ox, oy, oz] = camera.position;
     const [lx, ly, lz] = lighting.position;
     const xpos = this.#physics.data('geom_xpos');
@@ -212,9 +225,10 @@ export class Renderer {
       const dy = directions[k + 1] as number;
       const dz = directions[k + 2] as number;
       meetRoom(ox, oy, oz, dx, dy, dz, surface);
-      const id = geom[i] as number;
-      const body = id >= 0 && (distance[i] as number) < surface.distance;
-      const t = body ? (distance[i] as number) : surface.distance;
+      const ray = rayOf[i] as number;
+      const id = ray >= 0 ? (geom[ray] as number) : -1;
+      const body = id >= 0 && (distance[ray] as number) < surface.distance;
+      const t = body ? (distance[ray] as number) : surface.distance;
       const px = ox + t * dx;
       const py = oy + t * dy;
       const pz = oz + t * dz;
@@ -234,9 +248,9 @@ export class Renderer {
           this.#sizes[id] as Rgb,
           paint,
         );
-        nx = normal[k] as number;
-        ny = normal[k + 1] as number;
-        nz = normal[k + 2] as number;
+        nx = normal[3 * ray] as number;
+        ny = normal[3 * ray + 1] as number;
+        nz = normal[3 * ray + 2] as number;
       } else {
         // Walls are painted along their width and height, table and floor from above.
         const look = this.#room[surface.kind] as Look;
@@ -268,7 +282,7 @@ export class Renderer {
         h *= h;
         shade[k + 2] = gloss * h * h;
       }
-      if (shadows) {
+      if (shadows && (body || surface.kind !== 'table' || this.#culling.mayBeShaded(px, py))) {
         toLight[3 * lit] = -vx / far;
         toLight[3 * lit + 1] = -vy / far;
         toLight[3 * lit + 2] = -vz / far;
@@ -279,16 +293,42 @@ export class Renderer {
     return lit;
   }
 
+  /** Casts the rays of the pixels that may see a geom. */
+  #castView(camera: Camera, size: number): RayHits {
+    this.#culling.markPixels(camera, size, this.#mask);
+    let cast = 0;
+    for (let i = 0; i < size * size; i++) {
+      if (this.#mask[i] === 0) {
+        this.#rayOf[i] = -1;
+        continue;
+      }
+      const [from, to] = [3 * i, 3 * cast];
+      this.#cast[to] = this.#directions[from] as number;
+      this.#cast[to + 1] = this.#directions[from + 1] as number;
+      this.#cast[to + 2] = this.#directions[from + 2] as number;
+      this.#rayOf[i] = cast++;
+    }
+    const count = this.#padded(this.#cast, cast);
+    return this.#physics.castRays(camera.position, this.#cast, count);
+  }
+
+  /**
+   * Rounds a number of rays up to sixteenths of the image (result buffers are kept by count); the rest points upwards, where nothing is.
+   */
+  #padded(directions: Float64Array, rays: number): number {
+    const total = this.#mask.length;
+    const bucket = Math.max(16, Math.ceil(total / 16));
+    const count = Math.min(total, Math.max(1, Math.ceil(rays / bucket)) * bucket);
+    for (let j = 3 * rays; j < 3 * count; j += 3) {
+      directions[j] = directions[j + 1] = 0;
+      directions[j + 2] = 1;
+    }
+    return count;
+  }
+
   #castShadows(light: Vec3, lit: number): void {
     if (lit === 0) return;
-    // Ray counts come in sixteenths of the image; the rest points upwards, where nothing is.
-    const total = this.#pending.length;
-    const bucket = Math.max(16, Math.ceil(total / 16));
-    const count = Math.min(total, Math.ceil(lit / bucket) * bucket);
-    for (let j = 3 * lit; j < 3 * count; j += 3) {
-      this.#toLight[j] = this.#toLight[j + 1] = 0;
-      this.#toLight[j + 2] = 1;
-    }
+    const count = this.#padded(this.#toLight, lit);
     const distance = this.#physics.castDistances(light, this.#toLight, count);
     for (let j = 0; j < lit; j++) {
       const t = distance[j] as number;

@@ -150,7 +150,7 @@ export function robotMjcf(robot: RobotSpec): { body: string; actuators: string; 
     const bracket = padThickness * 0.5;
     return `<body name="finger_${name}" pos="0 0 0" gravcomp="1">
       <joint name="finger_${name}" type="slide" axis="0 ${side} 0" range="0 ${n(stroke)}" damping="2" armature="0.02"/>
-      ${geom(`${look}-pad`, `type="box" pos="${n(fingerCentre, (side * padThickness) / 2, 0)}" size="${n(fingerLength / 2, padThickness / 2, fingerWidth / 2)}" mass="0.03" friction="1.5 0.02 0.002"`)}
+      ${geom(`${look}-pad`, `type="box" pos="${n(fingerCentre, (side * padThickness) / 2, 0)}" size="${n(fingerLength / 2, padThickness / 2, fingerWidth / 2)}" mass="0.03" condim="3" friction="1.5 0.02 0.002"`)}
       ${geom(`${look}-finger`, `type="box" pos="${n(tip - fingerLength - 0.008, side * (padThickness / 2 + bracket / 2), 0)}" size="${n(0.01, padThickness / 2 + bracket, fingerWidth / 2 + 0.002)}" mass="0.02"`)}
     </body>`;
   };

@@ -1,13 +1,13 @@
 /**
- * The MJCF text of a scene: table, floor, one robot and a list of objects; contact settings from measurements
+ * The MJCF text of a scene: table, one robot and a list of objects; contact settings from measurements
  * (elliptic cones, stiff short-range contacts, rolling friction on round things so that a knocked carrot does not roll away; a contact has the larger
  * dimension of its two geoms, so boxes on the table get by with three).
  */
 import type { ObjectSpec } from './objects.js';
 import { type RobotSpec, robotMjcf } from './robots.js';
 
-/** Table top at z = 0: centre and half sizes, metres. */
-export const TABLE = { centre: [0.3, 0], half: [0.46, 0.62], thickness: 0.02 } as const;
+/** Table top at z = 0: centre and half sizes, metres. It is drawn to these sizes; contacts are with an unbounded plane (cheap and exact). */
+export const TABLE = { centre: [0.3, 0], half: [0.46, 0.62] } as const;
 /** The room around it, which only the renderer knows: floor height, and walls at +-x and +-y. */
 export const ROOM = { floor: -0.7, ceiling: 3, x: 1.6, y: 1.7 } as const;
 
@@ -20,8 +20,6 @@ const objectBody = (spec: ObjectSpec): string =>
  */
 export function sceneMjcf(robot: RobotSpec, objects: readonly ObjectSpec[], fixtures = ''): string {
   const arm = robotMjcf(robot);
-  const [cx, cy] = TABLE.centre;
-  const [hx, hy] = TABLE.half;
   return `<mujoco>
   <compiler angle="radian" autolimits="true"/>
   <size memory="6M"/>
@@ -30,8 +28,7 @@ export function sceneMjcf(robot: RobotSpec, objects: readonly ObjectSpec[], fixt
     <geom solref="0.01 1" solimp="0.95 0.99 0.001" condim="6" friction="1 0.01 0.002"/>
   </default>
   <worldbody>
-    <geom name="table#top" type="box" pos="${cx} ${cy} ${-TABLE.thickness}" size="${hx} ${hy} ${TABLE.thickness}" condim="3" contype="1" conaffinity="3" group="3"/>
-    <geom name="floor#floor" type="plane" pos="0 0 ${ROOM.floor}" size="4 4 0.1" contype="1" conaffinity="1" group="3"/>
+    <geom name="table#top" type="plane" size="1 1 0.1" condim="3" contype="1" conaffinity="3" group="3"/>
     ${arm.body}
     ${objects.map(objectBody).join('\n')}
     ${fixtures}

@@ -218,7 +218,7 @@ export class World {
     ];
     for (let geom = first; geom < first + count; geom++) {
       // Group 1 holds parts that are drawn only (objects.ts).
-      const solid = (group[geom] as number) === 0;
+      const solid = (group[geom] as number) !== 1;
       type[geom] = on && solid ? 1 : 0;
       affinity[geom] = on && solid ? 3 : 0;
     }
