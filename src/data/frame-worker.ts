@@ -10,8 +10,9 @@ import { LeRobotDataset } from './lerobot-dataset.js';
 export interface FrameWorkerData {
   readonly folders: readonly string[];
   readonly cameras: readonly string[];
-  readonly imageSizes: Readonly<Record<string, readonly [number, number]>>;
   readonly imageSize: number | null;
+  /** Int32: [0] is set, and the message 'stop' sent, when the worker is to end after the unit it is at. */
+  readonly stop: SharedArrayBuffer;
 }
 
 /** One unit of a job: episodes [from, to) of a data set, whose frames go to consecutive slots. */
@@ -39,16 +40,18 @@ export interface FrameReport {
 async function main(): Promise<void> {
   const port = parentPort;
   if (!port) throw new DataError('This file is a worker; the loader starts it');
-  const { folders, cameras, imageSize } = workerData as FrameWorkerData;
+  const { folders, cameras, imageSize, stop } = workerData as FrameWorkerData;
+  const stopped = new Int32Array(stop);
   const datasets = await Promise.all(folders.map((folder) => LeRobotDataset.open(folder)));
   let queue: Promise<void> = Promise.resolve();
-  port.on('message', (job: FrameJob) => {
-    queue = queue.then(() => run(job));
+  port.on('message', (job: FrameJob | 'stop') => {
+    queue = queue.then(() => (job === 'stop' ? port.close() : run(job)));
   });
 
   async function run(job: FrameJob): Promise<void> {
     const progress = new Int32Array(job.progress);
     for (let i = Atomics.add(progress, 0, 1); i < job.tasks.length; i = Atomics.add(progress, 0, 1)) {
+      if (Atomics.load(stopped, 0) === 1) return;
       const task = job.tasks[i] as FrameTask;
       let report: FrameReport = { id: job.id };
       try {

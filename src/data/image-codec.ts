@@ -1,12 +1,14 @@
 /**
  * Pictures to and from bytes: lossless PNG out; PNG, JPEG, WebP ... in, at their own size or scaled to one.
  */
-import sharp from 'sharp';
 import type { ImageSequence } from './episode.js';
 import { ImageError } from './errors.js';
 import { decodePng, encodePng, isPng } from './png.js';
 
 export { encodePng } from './png.js';
+
+/** Loaded only for pictures that need it: it takes a tenth of a second, and decoding workers mostly meet plain PNG of the right size. */
+const loadSharp = async (): Promise<typeof import('sharp').default> => (await import('sharp')).default;
 
 /** One PNG for each picture of a sequence. */
 export function encodePngs({ data, width, height }: ImageSequence): Uint8Array[] {
@@ -26,6 +28,7 @@ export async function decodeImage(bytes: Uint8Array, width: number, height: numb
     if (decoded && decoded.width === width && decoded.height === height) return decoded.pixels;
   }
   try {
+    const sharp = await loadSharp();
     const { data } = await sharp(bytes)
       .removeAlpha()
       .toColourspace('srgb')
@@ -50,6 +53,7 @@ export async function resizePixels(
   toHeight: number,
 ): Promise<Uint8Array> {
   if (width === toWidth && height === toHeight) return pixels;
+  const sharp = await loadSharp();
   return sharp(pixels, { raw: { width, height, channels: 3 } })
     .resize(toWidth, toHeight, { fit: 'fill', kernel: 'cubic' })
     .raw()

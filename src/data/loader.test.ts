@@ -140,9 +140,9 @@ describe('resuming', () => {
     ['with random shifts', { shiftPixels: 2 }],
   ])('continues with exactly the batches that would have come (%s)', async (_, extra: Partial<LoaderOptions>) => {
     const straight = await take(30, extra);
-    for (const stop of [0, 1, 7, 12, 20]) {
-      const state = stop === 0 ? undefined : JSON.parse(JSON.stringify(straight[stop - 1]?.next));
-      const rest = await take(30 - stop, { ...extra, seed: 999, ...(state ? { state } : { seed: 3 }) });
+    for (const stop of [1, 7, 20]) {
+      const state = JSON.parse(JSON.stringify(straight[stop - 1]?.next));
+      const rest = await take(30 - stop, { ...extra, seed: 999, state });
       expect(rest.map(brief)).toEqual(straight.slice(stop).map(brief));
     }
   });

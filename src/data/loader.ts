@@ -157,7 +157,6 @@ export class Loader {
       {
         folders: options.folders,
         cameras: this.cameras,
-        imageSizes: this.imageSizes,
         imageSize: options.imageSize ?? null,
       },
       options.workers ?? 1,
