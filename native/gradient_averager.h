@@ -6,9 +6,11 @@
 
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include "process_group.h"
 
@@ -53,7 +55,9 @@ class GradientAverager {
 
   std::shared_ptr<ProcessGroup> group_;
   std::vector<at::Tensor> parameters_;
-  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;
+  // A std::shared_ptr, from libtorch 2.14 on a c10::intrusive_ptr.
+  using NodePointer = decltype(torch::autograd::impl::grad_accumulator(std::declval<const at::Tensor&>()));
+  std::vector<NodePointer> accumulators_;
   std::vector<std::uintptr_t> hooks_;
   std::vector<Bucket> buckets_;
   std::vector<std::pair<std::size_t, std::size_t>> place_;  // parameter -> bucket, position in it

@@ -7,9 +7,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
-import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { usableCores } from './cpu.js';
 
 export interface LaunchOptions {
   /** Processes on this machine. */
@@ -65,7 +65,7 @@ const signalNumbers: Partial<Record<NodeJS.Signals, number>> = {
 
 /** Threads for each of `nproc` processes on this machine: an equal share of the cores, at least one. */
 export function threadsPerProcess(nproc: number): number {
-  return Math.max(1, Math.floor(availableParallelism() / nproc));
+  return Math.max(1, Math.floor(usableCores() / nproc));
 }
 
 /** Environment of one process of a run. Explicit OMP_NUM_THREADS of the caller is respected. */
