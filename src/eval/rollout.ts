@@ -1,7 +1,8 @@
 /**
  * Episodes of one task and variant in closed loop, many at a time: environments step in Workers, the policy answers all
- * observations that have arrived in one batch, so that simulation and inference overlap. Scenes come from the episode's
- * number in its split; the same policy, episode and version give the same outcome whatever runs beside it.
+ * observations that have arrived in one batch, so that simulation and inference overlap. Scenes come from
+ * the episode's number in its split; a policy whose answer does not depend on the rest of its batch gives the same outcome
+ * whatever runs beside it.
  *
  * Knows nothing about tables, files or videos.
  */
