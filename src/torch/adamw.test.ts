@@ -185,6 +185,8 @@ describe('low precision and state', () => {
     ema.update();
     expect(ema.swapped(() => model.weight.detach().mean().item())).toBeCloseTo(0.19, 6);
     expect(model.weight.detach().mean().item()).toBe(1);
+    expect(() => ema.swapped(async () => 1)).toThrow(/asynchronous function/);
+    expect(model.weight.detach().mean().item()).toBe(1);
     const saved = ema.state_dict();
     const next = new optim.EMA(model, 0.9);
     next.load_state_dict(saved);

@@ -52,8 +52,8 @@ export function autocast<T>(options: AutocastOptions, body: () => T): T {
   }
 }
 
-/** A mode is left when `body` returns; what an asynchronous one did later would run without it. */
-function synchronous<T>(result: T, what: string): T {
+/** Refuses a Promise: a mode is left when its body returns, and what an asynchronous one did later would run without it. */
+export function synchronous<T>(result: T, what: string): T {
   if (typeof result === 'object' && result !== null && 'then' in result && typeof result.then === 'function') {
     throw new ScopeError(`${what}() was given an asynchronous function: its mode ends before the function does`);
   }

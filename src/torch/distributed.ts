@@ -8,6 +8,7 @@
  * Knows nothing about what is trained. Which samples a rank takes is the loader's affair.
  */
 import { type Addon, loadAddon } from './addon.js';
+import { synchronous } from './autograd.js';
 import type { Module } from './module.js';
 import { adoptHandle } from './scope.js';
 import { Tensor } from './tensor.js';
@@ -214,12 +215,12 @@ export class DataParallel {
     this.overlapped = run('average_gradients', (engine) => engine.averagerFinish(this.#averager));
   }
 
-  /** Runs `body`, whose backward passes only accumulate in this process. */
+  /** Runs `body`, whose backward passes only accumulate in this process. `body` must be synchronous. */
   no_sync<T>(body: () => T): T {
     const engine = loadAddon();
     engine.averagerEnable(this.#averager, false);
     try {
-      return body();
+      return synchronous(body(), 'no_sync');
     } finally {
       engine.averagerEnable(this.#averager, true);
     }

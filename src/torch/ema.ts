@@ -4,7 +4,7 @@
  *
  * Knows nothing about training; call `update()` after each optimizer step.
  */
-import { noGrad } from './autograd.js';
+import { noGrad, synchronous } from './autograd.js';
 import { type Module, StateDictError } from './module.js';
 import { scope } from './scope.js';
 import type { Tensor } from './tensor.js';
@@ -42,11 +42,11 @@ export class EMA {
     );
   }
 
-  /** Runs `body` with the average in the place of the parameters, and puts them back. */
+  /** Runs `body` with the average in the place of the parameters, and puts them back. `body` must be synchronous. */
   swapped<T>(body: () => T): T {
     this.#exchange();
     try {
-      return body();
+      return synchronous(body(), 'EMA.swapped');
     } finally {
       this.#exchange();
     }
