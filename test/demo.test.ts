@@ -43,6 +43,7 @@ test('runs, is stopped, continues, and has nothing left to do', { timeout: 300_0
   });
   expect(first.code).toBe(130);
   expect(first.stderr).toMatch(/stopping; .* continues here/);
+  expect(first.stderr).not.toMatch(/error/);
   expect(existsSync(join(folder, 'out', 'result.json'))).toBe(false);
 
   const second = await demo();

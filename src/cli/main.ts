@@ -57,6 +57,7 @@ export function createProgram(): Command {
  */
 export async function run(args: readonly string[]): Promise<number> {
   const program = createProgram();
+  process.stdout.on('error', endWithReader);
   if (args.length === 0) {
     program.outputHelp({ error: true });
     return EXIT.wrongUsage;
@@ -66,11 +67,19 @@ export async function run(args: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     const code = exitCodeOf(error);
+    // Whoever stopped it has been told already what comes next.
+    if (code === EXIT.interrupted) return code;
     if (code !== 0 && !(error instanceof CommanderError && error.code === 'commander.help')) {
       process.stderr.write(`${describeError(error, `dualvla ${verbOf(program, args)}`.trim())}\n`);
     }
     return code;
   }
+}
+
+/** `dualvla ... | head`: who reads no further wants no more, and no error. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(EXIT.done);
+  throw error;
 }
 
 /** The verb that the words name, as far as they name one. */
