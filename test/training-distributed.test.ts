@@ -21,11 +21,14 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A run whose loss draws no noise that depends on the process: the discrete head has none. */
+/**
+ * A run in which both ways must give the same: the discrete head draws no noise, and with chunks of one action no step is
+ * masked, so that the mean over the batch is the mean of the processes' means.
+ */
 function newRun(name: string): { runDir: string; words: string[] } {
   const runDir = join(folder, name);
   const base = tinyConfig(join(folder, 'data'), runDir, 8);
-  const policy = { ...base.policy, action_head: 'discrete', num_action_bins: 16 };
+  const policy = { ...base.policy, action_head: 'discrete', num_action_bins: 16, chunk_size: 1 };
   const configPath = join(folder, `${name}.json`);
   writeFileSync(configPath, JSON.stringify({ ...base, policy, batch_size: 8, grad_accumulation: 2, save_every: 4 }));
   return { runDir, words: ['train', '--config_path', configPath] };

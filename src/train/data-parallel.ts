@@ -3,6 +3,9 @@
  * > 1, as torchrun, SLURM or `dualvla launch` set it) agree through the process group (torch/distributed.ts): gradients are
  * averaged while backward runs, the first process's clock and anyone's wish to stop count for all.
  *
+ * The gradient is the mean of the processes' means. It is that of the whole batch in one process where every part has as many
+ * loss terms (steps past an episode's end have none), and up to the noise that each process draws for itself.
+ *
  * Knows nothing about batches: every process reads its own part of the global batch.
  */
 import * as distributed from '../torch/distributed.js';
