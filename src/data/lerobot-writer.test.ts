@@ -144,10 +144,10 @@ describe('videos', () => {
       ...options,
       features,
       fps: 15,
-      videoFilesSizeInMb: 0.03,
+      videoFilesSizeInMb: 0.015,
       video: { codec: 'libx264', crf: 12 },
     });
-    for (let i = 0; i < 12; i++) await writer.addEpisode(syntheticEpisode(i, { ...size, fps: 15 }));
+    for (let i = 0; i < 6; i++) await writer.addEpisode(syntheticEpisode(i, { ...size, fps: 15 }));
     const info = await writer.finish();
     expect(info.features['observation.images.third']?.info).toMatchObject({
       'video.codec': 'h264',
@@ -155,10 +155,10 @@ describe('videos', () => {
       has_audio: false,
     });
     expect(readdirSync(join(folder, 'videos/observation.images.third/chunk-000')).length).toBeGreaterThan(1);
-    expect((await validateDataset(folder, { decodeAll: true })).problems).toEqual([]);
+    expect((await validateDataset(folder)).problems).toEqual([]);
     const dataset = await LeRobotDataset.open(folder);
-    const episodes = await dataset.readEpisodes({ from: 0, to: 12 }, { images: true });
-    for (const i of [0, 5, 11]) {
+    const episodes = await dataset.readEpisodes({ from: 0, to: 6 }, { images: true });
+    for (const i of [0, 3, 5]) {
       const wanted = syntheticEpisode(i, size).images.third?.data as Uint8Array;
       const got = episodes[i]?.images.third?.data as Uint8Array;
       const error = got.reduce((sum, value, at) => sum + Math.abs(value - (wanted[at] as number)), 0) / got.length;
@@ -171,7 +171,7 @@ describe('videos', () => {
     const folder = newFolder();
     const features = syntheticFeatures({ imageStorage: 'video', imageSize: 64, cameras: ['third'] });
     const writer = await LeRobotWriter.create(folder, { ...options, features, fps: 30 });
-    for (let i = 0; i < 4; i++)
+    for (let i = 0; i < 3; i++)
       await writer.addEpisode(syntheticEpisode(i, { imageSize: 64, cameras: ['third'], fps: 30, length: 5 }));
     await writer.finish();
     expect((await validateDataset(folder, { decodeAll: true })).problems).toEqual([]);
