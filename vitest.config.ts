@@ -20,7 +20,7 @@ export default defineConfig({
     exclude: ['**/node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,
     env: { OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? '1', GOMP_SPINCOUNT: '1000' },

@@ -44,14 +44,14 @@ describe('a policy in closed loop', () => {
       film: { camera: 'third', size: 16, episodes: new Set([5]) },
     });
     const many = await collect({
-      episodes: [3, 4, 5],
+      episodes: [4, 5],
       policy: { kind: 'policy', policy: beside, ...seen },
-      workers: 2,
-      parallel: 3,
+      workers: 1,
+      parallel: 2,
       film: { camera: 'third', size: 16, episodes: new Set([5]) },
     });
-    expect(many.map(({ record }) => record.index)).toEqual([3, 4, 5]);
-    expect(many[2]).toEqual(one[0]);
+    expect(many.map(({ record }) => record.index)).toEqual([4, 5]);
+    expect(many[1]).toEqual(one[0]);
     expect(many[0]?.frames).toEqual([]);
     expect(one[0]?.frames).toHaveLength((one[0]?.record.steps ?? 0) + 1);
     expect(one[0]?.frames[0]).not.toEqual(one[0]?.frames.at(-1));
@@ -90,9 +90,9 @@ describe('a policy in closed loop', () => {
 describe('scripts', () => {
   test('the expert succeeds where the random policy does not', async () => {
     const expert = await collect({ episodes: [0, 1, 2], policy: { kind: 'expert' } });
-    const random = await collect({ episodes: [0, 1], policy: { kind: 'random' } });
+    const random = await collect({ episodes: [0], policy: { kind: 'random' } });
     expect(expert.map(({ record }) => record.success)).toEqual([true, true, true]);
-    expect(random.map(({ record }) => record.success)).toEqual([false, false]);
+    expect(random.map(({ record }) => record.success)).toEqual([false]);
     expect(random[0]?.record.steps).toBe(random[0]?.record.maxSteps);
     const again = await collect({ episodes: [2, 1, 0], policy: { kind: 'expert' }, workers: 1 });
     expect(again).toEqual(expert);
