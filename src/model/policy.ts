@@ -105,11 +105,16 @@ export class VlaPolicy implements Policy {
     return session;
   }
 
-  /** Predicts a chunk for each entry, in batches of equal prompt length (so that no row is padded). */
+  /**
+   * Predicts a chunk for each entry. The discrete head generates behind the prompt, so its batches have prompts of equal
+   * length; the flow head reads latent queries anywhere in a row, and padding behind them changes nothing.
+   */
   #predict(due: readonly { request: PolicyRequest; state: Session }[]): void {
-    const byLength = groupBy(due, ({ request }) => this.#prompts.prompt(request.observation.instruction).length);
+    const length = (request: PolicyRequest): number => this.#prompts.prompt(request.observation.instruction).length;
+    const discrete = this.model.config.action_head === 'discrete';
+    const groups = groupBy(due, ({ request }) => (discrete ? length(request) : 0));
     const maxBatch = this.options.maxBatch ?? 64;
-    for (const group of byLength.values()) {
+    for (const group of groups.values()) {
       for (let start = 0; start < group.length; start += maxBatch)
         this.#predictBatch(group.slice(start, start + maxBatch));
     }
