@@ -13,12 +13,12 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
 }
 
-/** Four significant digits, in exponent form only where plain digits would be long. */
+/** About four significant digits, in exponent form only where plain digits would be long. */
 export function formatScalar(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2);
-  return value.toPrecision(4);
+  return size >= 1000 ? value.toFixed(0) : value.toPrecision(4);
 }
 
 function formatCount(value: number): string {
