@@ -72,7 +72,7 @@ function planOf(kind: TaskKind, w: Words, goal: Goal): readonly string[] {
 const cm = (metres: number): string => `${Math.max(1, Math.round(metres * 100))} cm`;
 
 /** Subtask and reason for a phase, several wordings. */
-function subtaskOf(phase: Phase, kind: TaskKind, w: Words, env: Env): readonly (readonly [string, string])[] {
+function subtaskOf(phase: Phase, w: Words, env: Env): readonly (readonly [string, string])[] {
   const { world, goal } = env;
   const tool = world.tool().position;
   const drawer = `the ${goal.subjectNoun}`;
@@ -256,7 +256,7 @@ export function narrate(env: Env, decision: Decision, action: Float32Array): Rea
   const { task, goal, seed } = env;
   const w = wordsOf(task.kind, goal);
   const [subtask, subtaskReason] = new Random(seed, `subtask:${decision.phase}`).pick(
-    subtaskOf(decision.phase, task.kind, w, env),
+    subtaskOf(decision.phase, w, env),
   );
   const { u, v } = project(env.camera('third'), env.world.tool().position);
   return {

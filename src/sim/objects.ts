@@ -155,7 +155,7 @@ function cubeSpec(name: string, noun: string, look: string, half: number): Objec
     restHeight: half,
     top: 2 * half,
     halfSize: [half, half, half],
-    radius: half * 1.414,
+    radius: half * Math.SQRT2,
     grasp: { point: [0, 0, 0], axis: [1, 0, 0], period: Math.PI / 2 },
   };
 }

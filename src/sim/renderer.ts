@@ -89,7 +89,7 @@ function meetRoom(ox: number, oy: number, oz: number, dx: number, dy: number, dz
     out.kind = dz > 0 ? 'wall' : 'floor';
     out.nz = dz > 0 ? -1 : 1;
   } else {
-    out.distance = tx < ty ? tx : ty;
+    out.distance = Math.min(tx, ty);
     out.kind = 'wall';
     if (tx < ty) out.nx = dx > 0 ? -1 : 1;
     else out.ny = dy > 0 ? -1 : 1;
@@ -345,7 +345,7 @@ export class Renderer {
       for (let c = 0; c < 3; c++) {
         const light = (albedo[k + c] as number) * ((ambient[c] as number) * sky + (diffuse[c] as number) * sun) + gloss;
         const value = 255 * Math.sqrt(light) + 0.5;
-        out[k + c] = value > 255 ? 255 : value;
+        out[k + c] = Math.min(value, 255);
       }
     }
   }
