@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Env, type EnvOptions } from './env.js';
+import { SimUnstableError } from './errors.js';
 import { Expert } from './expert.js';
 import { testSeed, trainSeed, validationSeed } from './random.js';
 import { VARIANTS } from './variation.js';
@@ -199,6 +200,18 @@ describe('variants', () => {
     const camera = env.camera('third');
     env.reset(testSeed(1));
     expect(env.camera('third')).toEqual(camera);
+  });
+});
+
+describe('physics that diverges', () => {
+  it('is a named error, ends the episode, and a reset mends it', async () => {
+    const env = await makeEnv({ ...CARROT, cameras: [] });
+    env.reset(trainSeed(0));
+    env.world.physics.data('qvel').fill(Number.NaN);
+    expect(() => env.step(STILL)).toThrow(SimUnstableError);
+    expect(() => env.step(STILL)).toThrow(/episode is over/);
+    env.reset(trainSeed(0));
+    expect(env.step(STILL).step).toBe(1);
   });
 });
 

@@ -165,7 +165,7 @@ export class Env {
     this.#held = 0;
     this.#goal = this.#drawScene(seed);
     this.#instruction = new Random(seed, 'instruction').pick(this.task.instructions(this.#goal));
-    this.#renderer.setAppearance(drawAppearance(this.variant, seed));
+    this.#renderer.setAppearance(drawAppearance(this.variant, seed, this.world.robot.lamp));
     const { position, lookAt: at, up, fovy } = drawCamera(this.variant, seed, this.#nominalCamera());
     this.#third = lookAt(position, at, up, fovy);
     return this.observe();

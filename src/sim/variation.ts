@@ -29,8 +29,7 @@ export function varies(variant: Variant, factor: Factor): boolean {
 
 export const parseVariant = (name: string): Variant => requireOneOf('variant', name, VARIANTS);
 
-export const NOMINAL_LIGHTING: Lighting = {
-  position: [0.65, 0.6, 1.5],
+const NOMINAL_LIGHT: Omit<Lighting, 'position'> = {
   diffuse: [0.86, 0.84, 0.8],
   ambient: [0.4, 0.42, 0.45],
 };
@@ -77,10 +76,10 @@ const WALLS: readonly ((random: Random) => Look)[] = [
   (r) => speckle(r.pick(['#a8a39a', '#4f5a66']), r.pick(['#7d776d', '#77838f']), r.range(0.1, 0.3), r.int(1000)),
 ];
 
-/** Lights, table, wall and floor of one seed. */
-export function drawAppearance(variant: Variant, seed: number): Appearance {
+/** Lights, table, wall and floor of one seed; `lamp` is the nominal place of the light. */
+export function drawAppearance(variant: Variant, seed: number, lamp: Vec3): Appearance {
   const looks: Record<string, Look> = {};
-  let lighting = NOMINAL_LIGHTING;
+  let lighting: Lighting = { ...NOMINAL_LIGHT, position: lamp };
   if (varies(variant, 'lighting')) {
     const r = new Random(seed, 'lighting');
     const angle = r.range(0, 2 * Math.PI);
