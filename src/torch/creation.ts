@@ -72,7 +72,7 @@ export function full(size: readonly number[], value: number | boolean, options: 
   return requires_grad ? made.requires_grad_() : made;
 }
 
-/** A tensor of one number without dimensions that does not decide the dtype of a result, as a Python number. */
+/** Whether a value is a tensor. */
 export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
 }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Addon, growBuffer, io, loadAddon } from './addon.js';
 import { DisposedTensorError, Generator, scope, Tensor, TorchError, torch } from './index.js';
 
-const RUNS = 400;
+const RUNS = 250;
 
 /** Runs what may throw; only errors that name themselves are right. */
 function attempt(body: () => unknown): void {

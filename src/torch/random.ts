@@ -1,4 +1,9 @@
-/** Random number generators. The same seed gives the numbers that Python's torch gives. */
+/**
+ * Random number generators. The same seed gives the numbers that Python's torch gives.
+ *
+ * The default generator belongs to the process: Workers that use it at the same time take numbers from each other. What has
+ * to be repeatable beside other Workers uses a Generator of its own.
+ */
 import { loadAddon } from './addon.js';
 import { ArgumentError } from './errors.js';
 import { adoptHandle } from './scope.js';

@@ -2,6 +2,7 @@
  * Operators as libtorch describes them: overloads with their parameters, in the order in which a call tries them.
  */
 import { loadAddon } from './addon.js';
+import { TorchError } from './errors.js';
 
 /** What a parameter takes; the numbers are those of native/dispatch.h. */
 export const Kind = {
@@ -98,6 +99,13 @@ export function findOperator(name: string): Operator | undefined {
   const operator = { name, overloads, methods };
   operators.set(name, operator);
   return operator;
+}
+
+/** One overload of an operator that every libtorch has. */
+export function findOverload(name: string, overload: string): Overload {
+  const found = findOperator(name)?.overloads.find((each) => each.overload === overload);
+  if (found === undefined) throw new TorchError(`this libtorch has no ${name}.${overload}`, name);
+  return found;
 }
 
 /** Whether an overload can be called as a method of its first argument. */

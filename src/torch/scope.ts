@@ -20,11 +20,9 @@ let current: Scope | null = null;
 /** Lives as long as the module: a registry that is itself collected reports nothing. */
 let collections: FinalizationRegistry<undefined> | undefined;
 
-/** What a scope may return: tensors alone, in arrays, in plain objects, nested; anything else passes through. */
-export type Returnable = unknown;
-
 /**
- * Runs `body` and frees every tensor made in it, except those in what it returns and those on which `keep()` was called.
+ * Runs `body` and frees every tensor made in it, except those in what it returns (alone, in arrays, plain objects and Maps,
+ * nested) and those on which `keep()` was called.
  *
  * `body` must be synchronous: a Promise would outlive the scope (ScopeError).
  *
@@ -85,7 +83,7 @@ function watchCollector(): void {
   collections = registry;
 }
 
-function release(scope: Scope, result: Returnable): void {
+function release(scope: Scope, result: unknown): void {
   if (result !== undefined) passOn(result, scope);
   const limit = io.length - 1;
   let count = 0;

@@ -8,6 +8,7 @@ import { type DType, dtypeCode, dtypeName, isDType, isTypedArray, type TypedArra
 import { ArgumentError, DisposedTensorError } from './errors.js';
 import { toNested } from './nested.js';
 import type { TensorOperators } from './operators.generated.js';
+import { findOverload, Tag } from './schema.js';
 import { adoptHandle, keepTensor, type Scope } from './scope.js';
 
 /** Nested numbers, as `tolist()` gives and `torch.tensor()` takes. */
@@ -303,42 +304,22 @@ export function adopt(shared: SharedTensor): Tensor {
 
 let convertOperator: number | undefined;
 
-function convert(tensor: Tensor, options: ToOptions): Tensor {
-  const { dtype, device } = options;
-  convertOperator ??= findConvert();
-  io[0] = convertOperator;
-  // to.dtype_layout(self, *, dtype, layout, device, pin_memory, non_blocking, copy, memory_format)
-  let at = 1;
-  io[at++] = 7;
-  io[at++] = 2;
-  io[at++] = tensor.alive();
-  if (dtype === undefined) {
-    io[at++] = 1;
-  } else {
-    io[at++] = 3;
-    io[at++] = dtypeCode(dtype);
-  }
-  io[at++] = 1;
-  if (device === undefined) {
-    io[at++] = 1;
-  } else {
-    const [type, index] = parseDevice(device);
-    io[at++] = 7;
-    io[at++] = type;
-    io[at++] = index;
-  }
-  io[at++] = 1;
-  io[at++] = 5;
-  io[at++] = options.non_blocking ? 1 : 0;
-  io[at++] = 5;
-  io[at++] = options.copy ? 1 : 0;
+/** aten::to.dtype_layout, written by hand: the dispatcher imports this module, and `to()` is called often. */
+function convert(tensor: Tensor, { dtype, device, non_blocking = false, copy = false }: ToOptions): Tensor {
+  convertOperator ??= findOverload('aten::to', 'dtype_layout').id;
+  let at = 0;
+  const put = (...values: number[]): void => {
+    for (const value of values) io[at++] = value;
+  };
+  put(convertOperator, 7, Tag.Tensor, tensor.alive());
+  if (dtype === undefined) put(Tag.None);
+  else put(Tag.Int, dtypeCode(dtype));
+  put(Tag.None); // layout
+  if (device === undefined) put(Tag.None);
+  else put(Tag.Device, ...parseDevice(device));
+  put(Tag.None, Tag.Bool, Number(non_blocking), Tag.Bool, Number(copy)); // pin_memory, non_blocking, copy
   addon.call();
   return adoptHandle(new Tensor(io[0]!));
-}
-
-function findConvert(): number {
-  const overloads = JSON.parse(addon.describeOperator('aten::to')) as { id: number; overload: string }[];
-  return overloads.find(({ overload }) => overload === 'dtype_layout')!.id;
 }
 
 /** A tensor of raw row-major bytes. @throws TorchError where bytes and shape differ */
