@@ -57,6 +57,30 @@ describe('rawChunk', () => {
   });
 });
 
+describe('disturbed steps', () => {
+  it('end what can be learned from a chunk that began before them, and stay out of the statistics', () => {
+    // Step 1 was executed otherwise; step 2 makes up for it.
+    const action = Float32Array.from([1, 1, 50, 1].flatMap((x) => [x, 0, 0, 0, 0, 0, 1]));
+    const disturbed = Uint8Array.of(0, 1, 0, 0);
+    const one = { action, length: 4, actionDim: 7, disturbed };
+    const options = { chunk: 3, representation: 'cumulative' } as const;
+    const masks = [0, 1, 2, 3].map((t) => {
+      const maskC = new Uint8Array(3);
+      rawChunk(one, t, options, new Float32Array(21), maskC);
+      return [...maskC];
+    });
+    expect(masks).toEqual([
+      [1, 1, 0],
+      [1, 0, 0],
+      [1, 1, 0],
+      [1, 0, 0],
+    ]);
+    // Second steps: 1 + 1 from frame 0 and 50 + 1 from frame 2; never 1 + 50.
+    const stats = computeChunkStats([one], options);
+    expect([stats.q01[7], stats.q99[7]].map((value) => Math.round(value ?? 0))).toEqual([2, 51]);
+  });
+});
+
 describe('chunk statistics', () => {
   it('are the quantiles of every step and dimension over all real steps', () => {
     const action = Float32Array.from({ length: 101 * 7 }, (_, i) => (i % 7 === 0 ? Math.floor(i / 7) : 0));

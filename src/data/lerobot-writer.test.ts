@@ -1,12 +1,22 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Episode } from './episode.js';
-import { DatasetConflictError, InvalidEpisodeError, MissingDatasetError } from './errors.js';
+import { DatasetConflictError, InvalidEpisodeError, MissingDatasetError, StorageError } from './errors.js';
 import { LeRobotDataset } from './lerobot-dataset.js';
 import { LeRobotWriter } from './lerobot-writer.js';
 import { syntheticEpisode, syntheticFeatures } from './synthetic-episode.js';
@@ -136,7 +146,7 @@ describe('a written data set', () => {
 });
 
 describe('videos', () => {
-  it('are encoded, joined and decoded frame by frame', async () => {
+  it('are encoded, joined and decoded frame by frame', { timeout: 180_000 }, async () => {
     const folder = newFolder();
     const features = syntheticFeatures({ imageStorage: 'video', imageSize: 64, cameras: ['third'] });
     const size = { imageSize: 64, cameras: ['third'] };
@@ -167,7 +177,7 @@ describe('videos', () => {
     }
   });
 
-  it('in AV1 keep their times through many joins', async () => {
+  it('in AV1 keep their times through many joins', { timeout: 180_000 }, async () => {
     const folder = newFolder();
     const features = syntheticFeatures({ imageStorage: 'video', imageSize: 64, cameras: ['third'] });
     const writer = await LeRobotWriter.create(folder, { ...options, features, fps: 30 });
@@ -289,6 +299,35 @@ describe('a writer that stopped', () => {
     a.delete('/meta/dualvla.json');
     b.delete('/meta/dualvla.json');
     expect(b).toEqual(a);
+  });
+
+  it('finishes a move that a crash interrupted', async () => {
+    const folder = newFolder();
+    await write(folder, 2);
+    // Complete, its journal gone, not yet renamed; the data set that it replaces already moved aside.
+    renameSync(folder, partialFolder(folder));
+    await write(`${folder}.old`, 1);
+    expect(datasetState(folder)).toBe('finished');
+    expect((await LeRobotDataset.open(folder)).numEpisodes).toBe(2);
+    expect([existsSync(partialFolder(folder)), existsSync(`${folder}.old`)]).toEqual([false, false]);
+  });
+
+  it('for want of disk space names it, keeps what it had, and continues', async () => {
+    const folder = newFolder();
+    const small: LeRobotWriterOptions = { ...options, dataFilesSizeInMb: 0.001, resume: true };
+    const writer = await LeRobotWriter.create(folder, small);
+    await writer.addEpisode(syntheticEpisode(0));
+    // The next data file cannot be written.
+    symlinkSync('/dev/full', join(partialFolder(folder), 'data/chunk-000/file-001.parquet'));
+    const error = await writer.addEpisode(syntheticEpisode(1)).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StorageError);
+    expect((error as Error).message).toContain('--resume');
+    await expect(writer.addEpisode(syntheticEpisode(1))).rejects.toThrow('closed');
+    const again = await LeRobotWriter.create(folder, small);
+    expect(again.numEpisodes).toBe(1);
+    await again.addEpisode(syntheticEpisode(1));
+    await again.finish();
+    expect((await validateDataset(folder)).problems).toEqual([]);
   });
 
   it('says so when its data file lost bytes that were on disk', async () => {

@@ -239,7 +239,8 @@ export class LeRobotWriter {
       note: options.note ?? null,
     };
     this.#journal.append(entry);
-    this.#episodes.push(entry);
+    // The open file keeps its row groups itself: thousands of episodes need not have them twice.
+    this.#episodes.push({ ...entry, rowGroup: null });
     this.#numFrames += episode.length;
     return index;
   }
@@ -365,7 +366,7 @@ export class LeRobotWriter {
   #reopenDataFile(): void {
     const last = this.#episodes.at(-1);
     const known = new Set(this.#episodes.map((episode) => this.#dataPath(episode.dataFile)));
-    for (const path of parquetFilesBelow(join(this.partial, 'data'))) if (!known.has(path)) rmSync(path);
+    for (const path of filesBelow(join(this.partial, 'data'))) if (!known.has(path)) rmSync(path);
     if (!last) return;
     this.#dataFile = last.dataFile;
     const path = this.#dataPath(last.dataFile);
@@ -378,6 +379,9 @@ export class LeRobotWriter {
       .filter((episode) => episode.dataFile === last.dataFile)
       .map((episode) => decodeRowGroup(episode.rowGroup));
     this.#appender = new ParquetAppender(path, this.#schema, { bytes: last.bytes, rowGroups });
+    this.#episodes.forEach((episode, i) => {
+      this.#episodes[i] = { ...episode, rowGroup: null };
+    });
   }
 
   /** The open data file, or the next one when it has reached its size. */
@@ -398,9 +402,9 @@ export class LeRobotWriter {
   }
 }
 
-function parquetFilesBelow(folder: string): string[] {
+function filesBelow(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
+    .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name));
 }
