@@ -93,11 +93,11 @@ export const ROBOTS: Readonly<Record<RobotName, RobotSpec>> = {
     gripper: { stroke: 0.055, fingerLength: 0.075, fingerWidth: 0.026, padThickness: 0.012, palm: 0.04 },
     guess: [0, -0.4, 1.0, 0, 0.97, 0],
     home: [0.36, 0, 0.2],
-    lamp: [0.0, 0.7, 1.5],
+    lamp: [0.65, 0.6, 1.5],
     maxTranslation: 0.08,
     maxRotation: 0.5,
     cameras: {
-      third: { frame: 'world', position: [0.16, 0.46, 0.5], lookAt: [0.41, -0.01, 0.06], up: [0, 0, 1], fovy: 38 },
+      third: { frame: 'world', position: [0.16, 0.46, 0.5], lookAt: [0.41, -0.01, 0.06], up: [0, 0, 1], fovy: 42 },
       wrist: { frame: 'gripper', position: [0.005, 0, 0.11], lookAt: [0.135, 0, 0.02], up: [0, 0, 1], fovy: 68 },
     },
   },

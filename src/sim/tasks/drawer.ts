@@ -95,7 +95,7 @@ function task(kind: 'open' | 'close'): Task {
     parts: Object.fromEntries(DRAWERS.map((name) => [`handle_${name}`, HANDLE_BOX])),
     start: { position: [0.31, 0, 0.18], rotation: FORWARD },
     holdSteps: 1,
-    camera: { position: [0.08, 0.48, 0.52], lookAt: [0.48, 0.0, 0.1], fovy: 46 },
+    camera: { position: [0.08, 0.48, 0.52], lookAt: [0.48, 0.0, 0.1], fovy: 42 },
     sample(world, random) {
       const name = random.pick(DRAWERS);
       const [x, y] = [random.range(FRONT - 0.025, FRONT + 0.025), random.range(-0.06, 0.06)];
