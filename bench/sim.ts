@@ -3,18 +3,19 @@
  *
  *   npx tsx bench/sim.ts                       speed: control steps/s and frames/s
  *   npx tsx bench/sim.ts --expert 200          expert success over the first 200 validation seeds of every task
- *   npx tsx bench/sim.ts --expert 100 --variants vm,va --perturb 0.1 --misses 0.5
+ *   npx tsx bench/sim.ts --expert 100 --tasks google/move-near --variants vm,va --perturb 0.1 --misses 0.5
  *
  * Rates are calls per second of CPU time of one thread, so that other processes do not count; a busy machine still lowers them (caches, shared cores).
  * Build first (npm run build).
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { Env, Expert, expertTable, TASK_IDS, type Variant, validationSeed } from 'dualvla/sim';
+import { Env, Expert, expertTable, TASK_IDS, type TaskId, type Variant, validationSeed } from 'dualvla/sim';
 
 const { values } = parseArgs({
   options: {
     expert: { type: 'string' },
+    tasks: { type: 'string', default: TASK_IDS.join(',') },
     variants: { type: 'string', default: 'vm' },
     perturb: { type: 'string', default: '0' },
     misses: { type: 'string', default: '0' },
@@ -83,6 +84,7 @@ async function speed(): Promise<void> {
 async function expert(episodes: number): Promise<void> {
   const options = {
     episodes,
+    tasks: values.tasks.split(',') as TaskId[],
     variants: values.variants.split(',') as Variant[],
     workers: Number(values.workers),
     expert: { perturbProbability: Number(values.perturb), failedGraspProbability: Number(values.misses) },
