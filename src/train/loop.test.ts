@@ -13,6 +13,7 @@ import type { EndEvent, StepEvent, TrainEvent } from './events.js';
 import { type LossResult, passSeed, type TrainLoopOptions, trainLoop } from './loop.js';
 import { readMetrics } from './metrics-log.js';
 import { createOptimizer } from './optimizer.js';
+import { learningRateFactor } from './schedule.js';
 
 /** Two layers with noise in between, so that a step depends on the generator as flow matching does. */
 class NoisyRegression extends nn.Module {
@@ -154,8 +155,15 @@ describe('the run ends in order', () => {
     const end = events.at(-1) as EndEvent;
     expect(end.reason).toBe('time budget');
     expect(end.elapsedSeconds).toBeGreaterThanOrEqual(0.3);
-    const rates = readMetrics(runDir).map(({ lr }) => Number(lr));
-    expect(rates.at(-1)).toBeLessThan(Math.max(...rates) * 0.2);
+    // A step's rate is that of a moment between the end of the step before and its own end.
+    const records = readMetrics(runDir);
+    const rateAt = (seconds: unknown): number => 0.05 * learningRateFactor(config.scheduler, Number(seconds) / 0.3);
+    for (const [i, record] of records.entries()) {
+      const before = records[i - 1];
+      if (before === undefined || Number(before.elapsed_s) < config.scheduler.warmup_ratio * 0.3) continue;
+      expect(Number(record.lr)).toBeLessThanOrEqual(rateAt(before.elapsed_s));
+      expect(Number(record.lr)).toBeGreaterThanOrEqual(rateAt(record.elapsed_s));
+    }
     const again = await train(prepare(config, end.checkpoint));
     expect(again.map(({ type }) => type)).toEqual(['start', 'end']);
   });
