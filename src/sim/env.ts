@@ -2,15 +2,15 @@
  * One environment: a task under a variant, driven by 7-dim actions, observed by camera images, proprioception and an instruction.
  * The same options, seed and actions give the same bytes. Knows nothing of policies, experts or files.
  */
+import { placeDistractors } from './distractors.js';
 import { SceneSamplingError, SimOptionError, SimStateError } from './errors.js';
 import { DISTRACTORS } from './objects.js';
-import { distanceToSegment, distanceXY, fromRpy, multiply, type Pose, type Quat, type Vec3, yawQuat } from './pose.js';
+import { fromRpy, multiply, type Quat, type Vec3 } from './pose.js';
 import { Random } from './random.js';
 import { attachedCamera, type Camera, lookAt, Renderer } from './renderer.js';
 import { type CameraSpec, ROBOTS, type RobotName } from './robots.js';
 import { taskOf } from './tasks/index.js';
 import type { Goal, Phase, Task, TaskId } from './tasks/task.js';
-import { WORKSPACE } from './tasks/task.js';
 import { drawAppearance, drawCamera, parseVariant, type Variant, varies } from './variation.js';
 import { World } from './world.js';
 
@@ -71,8 +71,6 @@ export interface PrivilegedState {
 
 const MAX_DRAWS = 2000;
 const SETTLE_STEPS = 40;
-/** Half width of the way from subject to target that distractors keep clear of, metres. */
-const WAY_WIDTH = 0.07;
 /** Start pose jitter: metres and radians. */
 const START_JITTER = { position: 0.02, yaw: 0.1 } as const;
 
@@ -266,42 +264,15 @@ export class Env {
       if (!this.world.reset(tool, this.task.start)) continue;
       const goal = this.task.sample(this.world, objects);
       if (!goal) continue;
-      if (varies(this.variant, 'distractors')) this.#placeDistractors(seed, goal);
+      if (varies(this.variant, 'distractors')) {
+        placeDistractors(this.world, this.task, goal, new Random(seed, 'distractors'));
+      }
       this.world.settle(SETTLE_STEPS);
       if (!this.task.success(this.world, goal)) return goal;
     }
     throw new SceneSamplingError(
       `no usable scene for ${this.task.id} in ${MAX_DRAWS} draws of seed ${seed}; use another seed`,
     );
-  }
-
-  /** Two or three small things on the table, clear of the task's own objects and their way. */
-  #placeDistractors(seed: number, goal: Goal): void {
-    const random = new Random(seed, 'distractors');
-    const taken: { position: Vec3; radius: number }[] = [...this.world.objects.values()]
-      .filter((spec) => this.world.present(spec.name))
-      .map((spec) => ({ position: this.world.placedPose(spec.name).position, radius: spec.radius + 0.05 }));
-    if (taken.length === 0) taken.push({ position: goal.start, radius: 0.14 });
-    const end = goal.reference ? this.world.placedPose(goal.reference).position : goal.start;
-    const { x, y } = WORKSPACE[this.task.robot];
-    const count = 2 + random.int(2);
-    for (const spec of random.shuffle(DISTRACTORS).slice(0, count)) {
-      for (let draw = 0; draw < 50; draw++) {
-        const pose: Pose = {
-          position: [
-            random.range(x[0] - 0.06, x[1] + 0.05),
-            random.range(y[0] - 0.1, y[1] + 0.1),
-            spec.restHeight + 0.0005,
-          ],
-          quaternion: yawQuat(random.range(-1.5, 1.5)),
-        };
-        if (taken.some((other) => distanceXY(other.position, pose.position) < other.radius + spec.radius)) continue;
-        if (distanceToSegment(pose.position, goal.start, end) < WAY_WIDTH + spec.radius) continue;
-        this.world.place(spec.name, pose);
-        taken.push({ position: pose.position, radius: spec.radius + 0.02 });
-        break;
-      }
-    }
   }
 }
 

@@ -110,6 +110,8 @@ function task(kind: 'open' | 'close'): Task {
         objects: [`handle_${name}`],
       };
     },
+    // Wherever the drawer and the arm behind its handle come.
+    way: ({ start: [x, y, z] }) => ({ from: [x - 0.3, y, z], to: [x + 0.2, y, z], halfWidth: WIDTH / 2 + 0.01 }),
     instructions: ({ subjectNoun: noun }) =>
       opening
         ? [

@@ -93,6 +93,8 @@ export interface Task {
   readonly camera?: { readonly position: Vec3; readonly lookAt: Vec3; readonly fovy: number };
   /** Places the objects of one episode; null if this draw is not usable (overlap, out of reach). */
   sample(world: World, random: Random): Goal | null;
+  /** Strip of the table that the episode needs, which distractors keep clear of; default from the subject to its target. */
+  way?(goal: Goal): { readonly from: Vec3; readonly to: Vec3; readonly halfWidth: number };
   /** Paraphrases of the instruction; the first is the canonical one. */
   instructions(goal: Goal): readonly string[];
   success(world: World, goal: Goal): boolean;
