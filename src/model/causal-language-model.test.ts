@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { noGrad, type Tensor, torch } from '../torch/index.js';
+import { autocast, noGrad, optim, scope, type Tensor, torch } from '../torch/index.js';
 import { type CausalLanguageModel, nextTokenLoss } from './causal-language-model.js';
 import { generate } from './generate.js';
 import { expectClose, type Golden, goldenPresent, readGolden, type Tolerance } from './golden.test-support.js';
@@ -164,6 +164,52 @@ describe('causal language models', () => {
     expect(() => generate(model, { input_ids, attention_mask }, { maxNewTokens: 1 })).toThrow(
       'pad prompts on the left',
     );
+  });
+
+  it('give in bfloat16 what they give in float32, to its precision', () => {
+    const ids = torch.randint(0, 64, [4, 9], { dtype: 'int64' });
+    const gradients = (bf16: boolean): Tensor[] => {
+      model.zero_grad();
+      const inputs_embeds = model.embed(ids);
+      const run = (): Tensor => {
+        const { logits } = model.forward({ inputs_embeds: bf16 ? inputs_embeds.to('bfloat16') : inputs_embeds });
+        return nextTokenLoss((logits as Tensor).mul(20), ids);
+      };
+      const loss = bf16 ? autocast({ device: 'cpu', dtype: 'bfloat16' }, run) : run();
+      loss.backward();
+      return [loss.detach(), ...model.parameters().map((parameter) => (parameter.grad as Tensor).clone())];
+    };
+    const [exact, rounded] = [gradients(false), gradients(true)];
+    for (const [i, value] of rounded.entries()) {
+      const expected = exact[i] as Tensor;
+      const error = value.to('float32').sub(expected).norm().div(expected.norm()).item();
+      // 8 bits of mantissa, some ten roundings one after the other.
+      expect(error, i === 0 ? 'loss' : model.named_parameters()[i - 1]?.[0]).toBeLessThan(0.06);
+    }
+    model.zero_grad();
+  });
+
+  it('learn a sequence without growing', () => {
+    const ids = torch.tensor([[5, 9, 13, 17, 21, 25, 29, 33]], { dtype: 'int64' });
+    const learner = new Qwen2ForCausalLM(config);
+    const adam = new optim.AdamW(learner.parameters(), { lr: 3e-3, weight_decay: 0 });
+    const step = (): number =>
+      scope(() => {
+        adam.zero_grad();
+        const loss = nextTokenLoss(learner.forward({ input_ids: ids }).logits as Tensor, ids);
+        loss.backward();
+        adam.step();
+        return loss.item() as number;
+      });
+    const first = step();
+    const before = torch.live_tensors();
+    let last = first;
+    for (let i = 0; i < 60; i++) last = step();
+    expect(first).toBeGreaterThan(3);
+    expect(last).toBeLessThan(0.3);
+    expect(torch.live_tensors()).toBe(before);
+    const prompt = { input_ids: ids.narrow(1, 0, 3) };
+    expect(generate(learner, prompt, { maxNewTokens: 5 })).toEqual([[17, 21, 25, 29, 33]]);
   });
 
   it('free what generation makes', () => {

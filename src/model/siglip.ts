@@ -52,13 +52,18 @@ class ConvStem extends nn.Module {
     const depth = Math.log2(patch);
     if (!Number.isInteger(depth) || depth < 1)
       throw new RangeError(`stem 'conv' needs patch_size 2, 4, 8 ..., got ${patch}`);
-    const widths = Array.from({ length: depth }, (_, i) => Math.max(16, D >> (depth - 1 - i)));
+    // Halving towards the image, in steps of 16 as vector units like it; the last one is D.
+    const widths = Array.from({ length: depth }, (_, i) =>
+      i < depth - 1 ? 16 * Math.ceil((D >> (depth - 1 - i)) / 16) : D,
+    );
     const inputs = [channels, ...widths];
     this.convs = widths.map((out, i) => new nn.Conv2d(inputs[i] as number, out, 3, { stride: 2, padding: 1 }));
     this.norms = widths.slice(0, -1).map((width) => new nn.LayerNorm(width, { eps: 1e-6 }));
   }
 
-  forward(x: Tensor): Tensor {
+  forward(pixels: Tensor): Tensor {
+    // Channels last in memory (free if the pixels were): norms then read rows, and tokens come out without a copy.
+    let x = pixels.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
     for (const [i, conv] of this.convs.entries()) {
       x = conv.forward(x);
       const norm = this.norms[i];

@@ -138,7 +138,7 @@ export function scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, op
     const spread = (x: Tensor): Tensor => (groups === 1 ? x : x.repeat_interleave(groups, 1));
     // Engines before 2.1 have no `scale`: put the difference to the default into the query.
     const scaled = options.scale === undefined ? q : q.mul(scale * Math.sqrt(E));
-    const mask = attn_mask === null || attn_mask.dtype === 'bool' ? attn_mask : attn_mask.to(q.dtype);
+    const mask = attn_mask === null ? null : additive(attn_mask, q.dtype);
     return torch.call(
       'aten::scaled_dot_product_attention',
       ...[scaled, spread(k), spread(v), mask, dropout_p, is_causal],
@@ -150,13 +150,17 @@ export function scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, op
   const k3 = k.reshape([B * Hkv, S, E]);
   const v3 = v.reshape([B * Hkv, S, v.shape[3] as number]);
   const mask = is_causal ? causalMask(L, S, q) : attn_mask;
-  // Scale and mask ride along in the product. Not baddbmm with beta 0: on small matrices libtorch 1.13 multiplies memory that
-  // it has not initialised by that 0, and NaN * 0 is NaN.
-  const scores =
-    mask === null
-      ? torch.bmm(q3.mul(scale), k3.transpose(1, 2))
-      : torch.baddbmm(rowsOfMask(additive(mask, q.dtype), B, Hkv, G, L, S), q3, k3.transpose(1, 2), { alpha: scale });
-  let weights = scores.softmax(-1);
+  // Not baddbmm, which could take scale and mask along: on small matrices and with beta 0 libtorch 1.13 multiplies memory
+  // that it has not initialised by that 0, and with a mask it copies it for every head.
+  const scores = torch.bmm(q3, k3.transpose(1, 2));
+  const rows = mask === null ? null : rowsOfMask(additive(mask, scores.dtype), B, Hkv, G, L, S);
+  let weights: Tensor;
+  if (isFusable(scores) && rows?.requires_grad !== true && torch.has('dualvla::scaled_masked_softmax')) {
+    weights = torch.call('dualvla::scaled_masked_softmax', scores, rows ?? torch.empty([0]), scale) as Tensor;
+  } else {
+    const scaled = scores.mul(scale);
+    weights = (rows === null ? scaled : scaled.add(rows)).softmax(-1);
+  }
   if (dropout_p > 0) weights = torch.dropout(weights, dropout_p, true);
   return torch.bmm(weights, v3).view([B, H, L, -1]);
 }
