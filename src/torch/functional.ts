@@ -155,7 +155,7 @@ export function scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, op
   const scores = torch.bmm(q3, k3.transpose(1, 2));
   const rows = mask === null ? null : rowsOfMask(additive(mask, scores.dtype), B, Hkv, G, L, S);
   let weights: Tensor;
-  if (isFusable(scores) && rows?.requires_grad !== true && torch.has('dualvla::scaled_masked_softmax')) {
+  if (isFusable(scores) && rows?.requires_grad !== true) {
     weights = torch.call('dualvla::scaled_masked_softmax', scores, rows ?? torch.empty([0]), scale) as Tensor;
   } else {
     const scaled = scores.mul(scale);
