@@ -1,6 +1,7 @@
 /** `dualvla eval`: success table of a policy over tasks and variants, resumable, with a result file. */
 import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { EpisodeLog } from '../eval/episode-log.js';
 import { UsageError } from './errors.js';
@@ -70,7 +71,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
   const success = successTableOf(options);
   const stepLimits = Object.fromEntries(log.records.map(({ task, maxSteps }) => [task, maxSteps]));
   const { split, episodes: trials } = flags;
-  const result = { policy: who, split, trials, stepLimits, success };
+  const result = { ...(await provenanceOf(who)), split, trials, stepLimits, success };
   if (flags.output !== undefined) {
     writeFileSync(join(flags.output, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
   }
@@ -104,6 +105,18 @@ async function openLog({ output, resume, overwrite, split }: EvalFlags, policy: 
   mkdirSync(output, { recursive: true });
   writeFileSync(settingsPath, settings);
   return log;
+}
+
+/** Who was evaluated by which code: the policy, its recipe and seed where it has been trained, commit and engine. */
+async function provenanceOf(policy: string): Promise<Record<string, unknown>> {
+  const { commitOf } = await import('../eval/provenance.js');
+  const commit = commitOf(fileURLToPath(new URL('../..', import.meta.url)));
+  if (!existsSync(policy)) return { policy, commit };
+  const { findPretrained } = await import('../train/pretrained.js');
+  const { torch } = await import('../torch/index.js');
+  const trained = join(findPretrained(policy), 'train_config.json');
+  const { recipe, seed } = JSON.parse(readFileSync(trained, 'utf8')) as { recipe: string; seed: number };
+  return { policy, recipe, seed, commit, engine: `libtorch ${torch.version}` };
 }
 
 /** What tells one policy from another: a script's name, or a checkpoint's place and the state of its weights. */
