@@ -74,8 +74,6 @@ export interface Overload {
   readonly required: number;
   /** Returns one new tensor, the case that is made fast. */
   readonly single: boolean;
-  /** Position of the argument that is all it returns, or -1. */
-  readonly returned: number;
 }
 
 /** A name with its overloads. Overloads with types that JavaScript cannot pass (dimension names, storages) are left out. */
@@ -86,7 +84,7 @@ export interface Operator {
   readonly methods: readonly Overload[];
 }
 
-type Described = Omit<Overload, 'positional' | 'required' | 'single' | 'returned'>;
+type Described = Omit<Overload, 'positional' | 'required' | 'single'>;
 
 const operators = new Map<string, Operator>();
 
@@ -138,8 +136,7 @@ function complete(described: Described): Overload {
   const required = parameters.findLastIndex(({ hasDefault }) => !hasDefault) + 1;
   const [only] = returns;
   const single = returns.length === 1 && only?.kind === Kind.Tensor && !only.list && only.alias < 0;
-  const returned = returns.length === 1 ? only!.alias : -1;
-  return { ...described, positional: firstKeyword < 0 ? parameters.length : firstKeyword, required, single, returned };
+  return { ...described, positional: firstKeyword < 0 ? parameters.length : firstKeyword, required, single };
 }
 
 /**
