@@ -279,7 +279,7 @@ describe('broken data', () => {
   });
 
   it('any changed byte gives a named error if it gives one, never another', async () => {
-  // A fixed seed: among all changes there is one that keeps the parquet reader busy without end (LOG.md), and a test must end.
+    // A fixed seed: among all changes there is one that keeps the parquet reader busy without end (LOG.md), and a test must end.
     for (const file of [DATA, EPISODES, 'meta/tasks.parquet']) {
       const bytes = readFileSync(join(sound, file));
       await fc.assert(
