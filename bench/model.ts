@@ -57,8 +57,18 @@ const state = torch.randn([B, state_dim]);
 function languageTokens(visual: Tensor): Tensor {
   return torch.cat([visual, languageModel.embed(ids).to(visual.dtype)], 1);
 }
-function flowLoss(hidden: Tensor, visual: Tensor): Tensor {
-  const latents = hidden.narrow(1, V + TEXT - num_latent_queries, num_latent_queries);
+const first = V + TEXT - num_latent_queries;
+const query = torch.arange(first, V + TEXT).unsqueeze(0);
+const rows_BQ = torch
+  .arange(0, B * (V + TEXT), V + TEXT)
+  .unsqueeze(1)
+  .add(query)
+  .flatten();
+/** The latent actions, [B, Q, D]. */
+function latentActions(visual: Tensor): Tensor {
+  return languageModel.forward({ inputs_embeds: languageTokens(visual), rows: rows_BQ, logits: 'none' }).hidden_BSD;
+}
+function flowLoss(latents: Tensor, visual: Tensor): Tensor {
   const context = expert.encode({ latents, visual_tokens: visual, state });
   return expert.flowLoss(context, actions, undefined, { numSamples: num_flow_samples }).loss;
 }
@@ -84,8 +94,7 @@ const rows: [string, (dtype: 'float32' | 'bfloat16') => () => Tensor][] = [
     'whole step',
     () => () => {
       const visual = vision.forward(pixels);
-      const { hidden_BSD } = languageModel.forward({ inputs_embeds: languageTokens(visual), logits: 'none' });
-      return flowLoss(hidden_BSD, visual);
+      return flowLoss(latentActions(visual), visual);
     },
   ],
   ['vision: stem', () => () => vision.vision_model.vision_model.embeddings.forward(pixels).sum()],
@@ -94,15 +103,15 @@ const rows: [string, (dtype: 'float32' | 'bfloat16') => () => Tensor][] = [
     `language model, ${V + TEXT} tokens`,
     (dtype) => {
       const visual = torch.randn([B, V, D]).to(dtype);
-      return () => languageModel.forward({ inputs_embeds: languageTokens(visual), logits: 'none' }).hidden_BSD.sum();
+      return () => latentActions(visual).sum();
     },
   ],
   [
     `action expert, ${V + num_latent_queries + 1} + ${num_flow_samples} x ${chunk_size} tokens`,
     (dtype) => {
       const visual = torch.randn([B, V, D]).to(dtype);
-      const hidden = torch.randn([B, V + TEXT, D]).to(dtype);
-      return () => flowLoss(hidden, visual);
+      const latents = torch.randn([B, num_latent_queries, D]).to(dtype);
+      return () => flowLoss(latents, visual);
     },
   ],
 ];

@@ -93,7 +93,18 @@ function locate({ source, path, version, cuda }) {
   const { size, mtimeMs } = statSync(realpathSync(core));
   const config = join(path, 'share/cmake/Torch/TorchConfig.cmake');
   const abi = source === 'debian' ? undefined : readText(config)?.match(/_GLIBCXX_USE_CXX11_ABI=([01])/)?.[1];
-  return { path, version, include, library, cuda, cxx11Abi: abi, cudaIncludes: cudaIncludes(path), size, mtimeMs };
+  const hasCuda = cuda || existsSync(join(library, 'libtorch_cuda.so'));
+  return {
+    path,
+    version,
+    include,
+    library,
+    cuda: hasCuda,
+    cxx11Abi: abi,
+    cudaIncludes: cudaIncludes(path),
+    size,
+    mtimeMs,
+  };
 }
 
 /** pip puts the CUDA headers into sibling packages: site-packages/nvidia/<part>/include. */

@@ -396,9 +396,9 @@ std::string describeArguments(Engine& engine, const Operator& op, std::size_t gi
 }
 
 // Reads a call from the buffer (operator id, number of arguments, arguments), runs it, and writes what it returns:
-// for a single tensor its handle; else the number of results and each with its tag.
+// for a single tensor its handle; nothing for an argument alone; else the number of results and each with its tag.
 void run(Engine& engine, const Operator& op, std::size_t given) {
-  thread_local torch::jit::Stack stack;
+  torch::jit::Stack& stack = engine.operators->stack;
   stack.clear();
   if (given > op.parameters.size()) fail("too many arguments");
   Reader reader(engine.buffer + 2, engine.capacity - 2);
@@ -419,6 +419,10 @@ void run(Engine& engine, const Operator& op, std::size_t given) {
   if (stack.size() == 1 && op.aliases.size() == 1 && op.aliases[0] < 0 && stack[0].isTensor()) {
     engine.buffer[0] = engine.put(std::move(stack[0]).toTensor());
     stack.clear();
+    return;
+  }
+  if (op.aliases.size() == 1 && op.aliases[0] >= 0) {
+    stack.clear();  // the caller knows which argument it is
     return;
   }
   Writer writer(engine.buffer, engine.capacity);

@@ -77,6 +77,9 @@ class OperatorTable {
   const Operator& at(double id) const;
   bool has(const std::string& name);
 
+  // Reused by every call, so that a call allocates nothing.
+  std::vector<c10::IValue> stack;
+
  private:
   std::int32_t add(const c10::OperatorHandle& handle);
 

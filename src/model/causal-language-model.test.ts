@@ -101,6 +101,28 @@ describe.skipIf(!goldenPresent).each(models)('%s against transformers', (name, M
     expect(noGrad(() => model.forward({ inputs_embeds, logits: 'none' })).logits).toBeUndefined();
   });
 
+  it('chosen rows alone, with the gradients they have among all', () => {
+    const [input_ids, attention_mask] = [input('left_pad_ids'), input('left_pad_mask')];
+    const rows = torch.tensor([5, 12, 7, 13 + 12, 13 + 9, 13 + 10], { dtype: 'int64' });
+    for (const padding of [{}, { attention_mask }, { attention_mask, position_ids: input('left_pad_position_ids') }]) {
+      const full = model.forward({ input_ids, ...padding, logits: 'none' }).hidden_BSD;
+      const all_BQD = full.flatten(0, 1).index_select(0, rows).view([2, 3, -1]);
+      const { hidden_BSD, logits } = model.forward({ input_ids, ...padding, rows });
+      expectClose(hidden_BSD, all_BQD.detach(), tolerance);
+      expect(logits?.shape.slice(0, 2)).toEqual([2, 3]);
+      const parameters = model.parameters().slice(0, -2);
+      const options = { allow_unused: true };
+      const weight = torch.linspace(-1, 1, 48);
+      const alone = torch.autograd_grad(hidden_BSD.mul(weight).square().sum(), parameters, options);
+      const among = torch.autograd_grad(all_BQD.mul(weight).square().sum(), parameters, options);
+      expect(alone.filter((gradient) => gradient !== null).length).toBeGreaterThan(10);
+      for (const [i, gradient] of alone.entries()) {
+        if (gradient !== null) expectClose(gradient, among[i] as Tensor, { atol: 1e-3, rtol: 1e-3 });
+      }
+    }
+    expect(() => model.forward({ input_ids, rows, cache: new KeyValueCache() })).toThrow('not together with cache');
+  });
+
   it('loss and gradients', () => {
     const { logits } = model.forward({ input_ids: input('right_pad_ids'), attention_mask: input('right_pad_mask') });
     const loss = nextTokenLoss(logits as Tensor, input('labels'));

@@ -6,6 +6,7 @@
  */
 import { F, type nn, type Tensor, torch } from '../torch/index.js';
 import type { KeyValueCache } from './key-value-cache.js';
+import type { RotaryAngles } from './rotary-embedding.js';
 
 export interface CausalLanguageModelInputs {
   /** Token ids [B, S], int64; either these or inputs_embeds. */
@@ -22,6 +23,11 @@ export interface CausalLanguageModelInputs {
   /** RoPE positions [B, S]; default cached, cached + 1, ... for every row. */
   position_ids?: Tensor;
   cache?: KeyValueCache;
+  /**
+   * Only these rows of hidden_BSD are wanted: indices [B * Q] into the flattened B * S, Q for every batch item in order. The
+   * last layer then computes nothing else and hidden_BSD is [B, Q, D], to which `logits` refers. Not with a cache.
+   */
+  rows?: Tensor;
   /** Positions to compute logits for: all (default), none, the last of each row, or indices [N] into the flattened B * S. */
   logits?: 'all' | 'none' | 'last' | Tensor;
   output_hidden_states?: boolean;
@@ -38,6 +44,13 @@ export interface CausalLanguageModelOutput {
 
 export interface CausalLanguageModel extends nn.Module {
   forward(inputs: CausalLanguageModelInputs): CausalLanguageModelOutput;
+}
+
+/** What all layers of one forward pass share. */
+export interface ForwardPass {
+  angles: RotaryAngles;
+  mask: AttentionMask;
+  cache: KeyValueCache | undefined;
 }
 
 /** How a layer's attention is masked; {} = every new token sees everything. */
@@ -73,6 +86,40 @@ export function causalMask(S: number, cached: number, inputs: CausalLanguageMode
   return {
     attn_mask: torch.zeros(allowed.shape, { dtype: like.dtype, device }).masked_fill(allowed.logical_not(), -Infinity),
   };
+}
+
+/** What the last layer needs to compute only some rows: which they are, their angles and the mask of their attention. */
+export interface RowSelection {
+  /** [B, S, ...] -> [B, Q, ...] */
+  select: (x: Tensor) => Tensor;
+  angles: RotaryAngles;
+  mask: AttentionMask;
+}
+
+/** The selection of inputs.rows; its queries see what causalMask() lets them see. `angles` are those of all S tokens. */
+export function selectRows(
+  B: number,
+  S: number,
+  inputs: CausalLanguageModelInputs,
+  angles: RotaryAngles,
+): RowSelection | undefined {
+  const { rows, cache, attention_bias, attention_mask } = inputs;
+  if (rows === undefined) return undefined;
+  if (cache !== undefined || attention_bias !== undefined)
+    throw new TypeError('rows: not together with cache or attention_bias');
+  const position = rows.remainder(S);
+  const pick = (x: Tensor, index: Tensor): Tensor => x.index_select(0, index).view([B, -1, x.shape.at(-1) ?? 0]);
+  const select = (x: Tensor): Tensor => pick(x.flatten(0, 1), rows);
+  const selectAngle = (table: Tensor): Tensor => (table.dim() === 3 ? select(table) : pick(table, position));
+
+  const key_S = torch.arange(S, { device: rows.device });
+  const query_B1Q1 = position.view([B, 1, -1, 1]);
+  let attn_mask = key_S.le(query_B1Q1);
+  if (attention_mask !== undefined) {
+    const valid_B11S = attention_mask.ne(0).unsqueeze(1).unsqueeze(1);
+    attn_mask = attn_mask.logical_and(valid_B11S.logical_or(key_S.eq(query_B1Q1)));
+  }
+  return { select, angles: { cos: selectAngle(angles.cos), sin: selectAngle(angles.sin) }, mask: { attn_mask } };
 }
 
 /** Rows of hidden_BSD [B, S, D] whose logits are wanted: [B, S, D], [B, 1, D], [N, D] or none. */

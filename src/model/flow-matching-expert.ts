@@ -95,6 +95,12 @@ interface KeysValues {
   values: Tensor;
 }
 
+/** Angles [S, d] and mask [S, S] of a sequence. */
+interface Layout {
+  angles: RotaryAngles;
+  mask: AttentionMask;
+}
+
 class Attention extends nn.Module {
   readonly q_proj: nn.Linear;
   readonly k_proj: nn.Linear;
@@ -119,10 +125,11 @@ class Attention extends nn.Module {
     return { keys: torch.cat([past.keys, keys], 2), values: torch.cat([past.values, values], 2) };
   }
 
-  forward(x_BSD: Tensor, angles: RotaryAngles, { keys, values }: KeysValues, mask: AttentionMask): Tensor {
-    const q_BHSd = F.rope(this.#heads(this.q_proj.forward(x_BSD)), angles.cos, angles.sin);
-    const y_BHSd = F.scaled_dot_product_attention(q_BHSd, keys, values, mask);
-    return this.o_proj.forward(y_BHSd.transpose(1, 2).reshape(x_BSD.shape));
+  /** Attention of queries x [B, Q, D], at their angles, to keys and values. */
+  forward(x_BQD: Tensor, angles: RotaryAngles, { keys, values }: KeysValues, mask: AttentionMask): Tensor {
+    const q_BHQd = F.rope(this.#heads(this.q_proj.forward(x_BQD)), angles.cos, angles.sin);
+    const y_BHQd = F.scaled_dot_product_attention(q_BHQd, keys, values, mask);
+    return this.o_proj.forward(y_BHQd.transpose(1, 2).reshape(x_BQD.shape));
   }
 
   #heads(x_BSD: Tensor): Tensor {
@@ -162,16 +169,21 @@ class Layer extends nn.Module {
     this.post_attention_layernorm = new nn.RMSNorm(config.hidden_size, { eps: config.rms_norm_eps });
   }
 
+  /** The layer's output for the last `numQueries` tokens of x [B, S, D] (default all), and everybody's keys and values. */
   forward(
     x_BSD: Tensor,
-    angles: RotaryAngles,
-    mask: AttentionMask,
-    past?: KeysValues,
+    { angles, mask }: Layout,
+    { past, numQueries }: { past?: KeysValues | undefined; numQueries?: number | undefined } = {},
   ): { x: Tensor; seen: KeysValues } {
     const normed_BSD = this.input_layernorm.forward(x_BSD);
     const seen = this.self_attn.keysValues(normed_BSD, angles, past);
-    const h_BSD = x_BSD.add(this.self_attn.forward(normed_BSD, angles, seen, mask));
-    return { x: h_BSD.add(this.mlp.forward(this.post_attention_layernorm.forward(h_BSD))), seen };
+    const last = (x: Tensor | undefined, dim: number): Tensor | undefined =>
+      x && numQueries !== undefined ? x.narrow(dim, (x.shape.at(dim) ?? 0) - numQueries, numQueries) : x;
+    const queryAngles = { cos: last(angles.cos, 0) as Tensor, sin: last(angles.sin, 0) as Tensor };
+    const attn_mask = last(mask.attn_mask, 0);
+    const y = this.self_attn.forward(last(normed_BSD, 1) as Tensor, queryAngles, seen, attn_mask ? { attn_mask } : {});
+    const h = (last(x_BSD, 1) as Tensor).add(y);
+    return { x: h.add(this.mlp.forward(this.post_attention_layernorm.forward(h))), seen };
   }
 }
 
@@ -185,17 +197,21 @@ class Llama extends nn.Module {
     this.norm = new nn.RMSNorm(config.hidden_size, { eps: config.rms_norm_eps });
   }
 
-  forward(x_BSD: Tensor, angles: RotaryAngles, mask: AttentionMask, past?: KeysValues[]): Tensor {
+  /** Output for the last `numQueries` of the tokens x [B, S, D], normed; the last layer computes no others. */
+  forward(x_BSD: Tensor, layout: Layout, numQueries: number, past?: KeysValues[]): Tensor {
     let x = x_BSD;
-    for (const [i, layer] of this.layers.entries()) ({ x } = layer.forward(x, angles, mask, past?.[i]));
+    for (const [i, layer] of this.layers.entries()) {
+      const isLast = i === this.layers.length - 1;
+      ({ x } = layer.forward(x, layout, { past: past?.[i], numQueries: isLast ? numQueries : undefined }));
+    }
     return this.norm.forward(x);
   }
 
   /** Keys and values of every layer for context tokens [B, N, D]. */
-  prefill(x_BND: Tensor, angles: RotaryAngles, mask: AttentionMask): KeysValues[] {
+  prefill(x_BND: Tensor, layout: Layout): KeysValues[] {
     let x = x_BND;
     return this.layers.map((layer) => {
-      const result = layer.forward(x, angles, mask);
+      const result = layer.forward(x, layout);
       x = result.x;
       return result.seen;
     });
@@ -344,18 +360,14 @@ export class FlowMatchingExpert extends nn.Module {
     const { tokens_BND } = context;
     const [B = 0, K = 0, C = 0, D = 0] = actions_BKCD.shape;
     const N = tokens_BND.shape[1] ?? 0;
+    const llama = this.VideoGPT.model;
     if (this.config.compat === 'fixed') {
       const x_BSD = torch.cat([tokens_BND, actions_BKCD.reshape([B, K * C, D])], 1);
-      const { angles, mask } = this.#layout(context, K, x_BSD);
-      return this.VideoGPT.model
-        .forward(x_BSD, angles, mask)
-        .narrow(1, N, K * C)
-        .reshape([B, K, C, D]);
+      return llama.forward(x_BSD, this.#layout(context, K, x_BSD), K * C).view([B, K, C, D]);
     }
     const repeated_BKND = tokens_BND.unsqueeze(1).expand([B, K, N, D]);
     const x_bSD = torch.cat([repeated_BKND, actions_BKCD], 2).reshape([B * K, N + C, D]);
-    const { angles, mask } = this.#layout(context, 1, x_bSD);
-    return this.VideoGPT.model.forward(x_bSD, angles, mask).narrow(1, N, C).reshape([B, K, C, D]);
+    return llama.forward(x_bSD, this.#layout(context, 1, x_bSD), C).view([B, K, C, D]);
   }
 
   /** Sinusoids of t in 0..1, unscaled: [sin | cos] of t * exp(-i ln(max_period) / (D / 2 - 1)); t [..] -> [.., D]. */
@@ -432,7 +444,7 @@ export class FlowMatchingExpert extends nn.Module {
             const t_B = torch.full([B], time, { device: x_BCA.device });
             if (!shared) return x_BCA.add(this.velocity(x_BCA, t_B, context), { alpha: dt });
             const actions_BCD = this.action_embed.forward(x_BCA, this.timeEmbedding(t_B));
-            const h_BCD = this.VideoGPT.model.forward(actions_BCD, angles, {}, shared);
+            const h_BCD = this.VideoGPT.model.forward(actions_BCD, { angles, mask: {} }, C, shared);
             return x_BCA.add(this.action_head.forward(h_BCD.view([B, C, D])), { alpha: dt });
           });
         }
@@ -442,16 +454,11 @@ export class FlowMatchingExpert extends nn.Module {
   }
 
   #prefill(context: ExpertContext): KeysValues[] {
-    const { angles, mask } = this.#layout(context, 0, context.tokens_BND);
-    return this.VideoGPT.model.prefill(context.tokens_BND, angles, mask);
+    return this.VideoGPT.model.prefill(context.tokens_BND, this.#layout(context, 0, context.tokens_BND));
   }
 
   /** Positions and mask of [V | L | A1 .. AK]; every flow sample continues at position N. */
-  #layout(
-    { tokens_BND, numVisual }: ExpertContext,
-    K: number,
-    like: Tensor,
-  ): { angles: RotaryAngles; mask: AttentionMask } {
+  #layout({ tokens_BND, numVisual }: ExpertContext, K: number, like: Tensor): Layout {
     const N = tokens_BND.shape[1] ?? 0;
     const C = this.config.chunk;
     const { device, dtype } = like;

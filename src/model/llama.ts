@@ -9,16 +9,17 @@
  */
 import { F, nn, type Tensor } from '../torch/index.js';
 import {
-  type AttentionMask,
   type CausalLanguageModel,
   type CausalLanguageModelInputs,
   type CausalLanguageModelOutput,
   causalMask,
+  type ForwardPass,
+  type RowSelection,
   selectForLogits,
+  selectRows,
 } from './causal-language-model.js';
 import { initializeWeights } from './initialization.js';
-import type { KeyValueCache } from './key-value-cache.js';
-import { type RotaryAngles, RotaryEmbedding } from './rotary-embedding.js';
+import { RotaryEmbedding } from './rotary-embedding.js';
 
 /** Keys as in a released config.json. */
 export interface LlamaConfig {
@@ -58,15 +59,17 @@ class Attention extends nn.Module {
     this.o_proj = new nn.Linear(this.#H * this.#d, D, { bias: false });
   }
 
-  forward(x_BSD: Tensor, layer: number, angles: RotaryAngles, mask: AttentionMask, cache?: KeyValueCache): Tensor {
-    const [B = 0, S = 0] = x_BSD.shape;
-    const heads = (x: Tensor, count: number): Tensor => x.view([B, S, count, this.#d]);
-    const q_BHSd = F.rope(heads(this.q_proj.forward(x_BSD), this.#H), angles.cos, angles.sin);
+  /** With `rows`, only their queries: [B, S, D] -> [B, Q, D]. */
+  forward(x_BSD: Tensor, layer: number, { angles, mask, cache }: ForwardPass, rows?: RowSelection): Tensor {
+    const heads = (x: Tensor, count: number): Tensor => x.view([x.shape[0] ?? 0, x.shape[1] ?? 0, count, this.#d]);
+    const asking_BQD = rows ? rows.select(x_BSD) : x_BSD;
+    const { cos, sin } = (rows ?? { angles }).angles;
+    const q_BHQd = F.rope(heads(this.q_proj.forward(asking_BQD), this.#H), cos, sin);
     let k_BGTd = F.rope(heads(this.k_proj.forward(x_BSD), this.#G), angles.cos, angles.sin);
     let v_BGTd = heads(this.v_proj.forward(x_BSD), this.#G).transpose(1, 2);
     if (cache !== undefined) ({ keys: k_BGTd, values: v_BGTd } = cache.append(layer, k_BGTd, v_BGTd));
-    const y_BHSd = F.scaled_dot_product_attention(q_BHSd, k_BGTd, v_BGTd, mask);
-    return this.o_proj.forward(y_BHSd.transpose(1, 2).reshape([B, S, this.#H * this.#d]));
+    const y_BHQd = F.scaled_dot_product_attention(q_BHQd, k_BGTd, v_BGTd, rows?.mask ?? mask);
+    return this.o_proj.forward(y_BHQd.transpose(1, 2).flatten(2));
   }
 }
 
@@ -102,9 +105,10 @@ class DecoderLayer extends nn.Module {
     this.post_attention_layernorm = new nn.RMSNorm(config.hidden_size, { eps: config.rms_norm_eps });
   }
 
-  forward(x_BSD: Tensor, layer: number, angles: RotaryAngles, mask: AttentionMask, cache?: KeyValueCache): Tensor {
-    const h_BSD = x_BSD.add(this.self_attn.forward(this.input_layernorm.forward(x_BSD), layer, angles, mask, cache));
-    return h_BSD.add(this.mlp.forward(this.post_attention_layernorm.forward(h_BSD)));
+  forward(x_BSD: Tensor, layer: number, pass: ForwardPass, rows?: RowSelection): Tensor {
+    const y = this.self_attn.forward(this.input_layernorm.forward(x_BSD), layer, pass, rows);
+    const h = (rows ? rows.select(x_BSD) : x_BSD).add(y);
+    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 
@@ -131,14 +135,15 @@ class LlamaModel extends nn.Module {
       throw new TypeError('Llama: give either input_ids or inputs_embeds');
     }
     let x_BSD = inputs.inputs_embeds ?? this.embed_tokens.forward(inputs.input_ids as Tensor);
-    const S = x_BSD.shape[1] ?? 0;
+    const [B = 0, S = 0] = x_BSD.shape;
     const cached = inputs.cache?.length ?? 0;
-    const mask = causalMask(S, cached, inputs, x_BSD);
     const { position_ids } = inputs;
     const angles = position_ids ? this.#rotary.at(position_ids) : this.#rotary.range(cached, S, x_BSD.device);
+    const pass = { angles, mask: causalMask(S, cached, inputs, x_BSD), cache: inputs.cache };
+    const rows = selectRows(B, S, inputs, angles);
     const hidden_states = [x_BSD];
     for (const [index, layer] of this.layers.entries()) {
-      x_BSD = layer.forward(x_BSD, index, angles, mask, inputs.cache);
+      x_BSD = layer.forward(x_BSD, index, pass, index === this.layers.length - 1 ? rows : undefined);
       hidden_states.push(x_BSD);
     }
     hidden_states[hidden_states.length - 1] = this.norm.forward(x_BSD);

@@ -108,12 +108,11 @@ export class Vla extends nn.Module {
     const { latent_index } = batch;
     if (latent_index === undefined) throw new TypeError('the flow head needs latent queries in the batch');
     const visual_BVD = this.encodeImages(batch);
-    const { hidden_BSD } = this.language_model.forward({
+    const { hidden_BSD: latents } = this.language_model.forward({
       inputs_embeds: this.embed(batch, visual_BVD),
+      rows: latent_index,
       logits: 'none',
     });
-    const [B = 0, , D = 0] = hidden_BSD.shape;
-    const latents = hidden_BSD.flatten(0, 1).index_select(0, latent_index).view([B, -1, D]);
     return expert.encode({ latents, visual_tokens: visual_BVD, state: batch.state });
   }
 

@@ -96,6 +96,12 @@ export interface Addon {
 /** The loaded addon; use `loadAddon()` where it may not be loaded yet. */
 export let addon: Addon;
 
+/**
+ * The functions that are called often, apart from the others: V8 keeps an object with a hundred properties as a slow
+ * dictionary.
+ */
+export let hot: Pick<Addon, 'call' | 'meta' | 'release' | 'track'>;
+
 /** The buffer through which calls pass, shared with the addon. */
 export let io = new Float64Array(1 << 16);
 
@@ -136,6 +142,7 @@ export function loadAddon(): Addon {
   loaded.setBuffer(io);
   // OpenMP keeps the number of threads for each thread that calls it, so every Worker has to set it.
   loaded.setNumThreads(Number.parseInt(process.env.OMP_NUM_THREADS ?? '', 10) || usableCores());
+  hot = { call: loaded.call, meta: loaded.meta, release: loaded.release, track: loaded.track };
   addon = loaded;
   for (const action of afterLoad) action();
   return loaded;

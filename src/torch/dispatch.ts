@@ -2,7 +2,7 @@
  * Calls operators by name: splits named from positional arguments, chooses the overload, runs it in libtorch and wraps
  * the results. Every operator of the loaded libtorch can be called, whether or not the generated types know it.
  */
-import { addon, io } from './addon.js';
+import { addon, hot, io } from './addon.js';
 import { isTypedArray } from './dtype.js';
 import { type Decoded, decodeResults, encodeCall, type Options } from './encode.js';
 import { ArgumentError } from './errors.js';
@@ -59,8 +59,9 @@ function run(
   args: readonly unknown[],
   options: Options | undefined,
 ): Result {
-  addon.call();
+  hot.call();
   if (overload.single) return adoptHandle(new Tensor(io[0]!));
+  if (overload.returned >= 0) return argumentAt(overload.returned, overload, self, args, options);
   const results = decodeResults().map((result) => wrap(result, overload, self, args, options));
   return results.length === 1 ? results[0] : results.length === 0 ? undefined : results;
 }
@@ -77,17 +78,25 @@ function wrap(
       return result.handle === 0 ? null : adoptHandle(new Tensor(result.handle));
     case 'tensors':
       return result.handles.map((handle) => adoptHandle(new Tensor(handle)));
-    case 'alias': {
-      const { position } = result;
-      const shift = self === undefined ? 0 : 1;
-      if (shift === 1 && position === 0) return self;
-      const positional = position - shift < args.length ? args[position - shift] : undefined;
-      const value = positional instanceof Tensor ? positional : options?.[overload.parameters[position]!.name];
-      return value as Tensor;
-    }
+    case 'alias':
+      return argumentAt(result.position, overload, self, args, options);
     case 'value':
       return result.value;
   }
+}
+
+/** The tensor that stands for the parameter at a position, for operators that return what they were given. */
+function argumentAt(
+  position: number,
+  overload: Overload,
+  self: Tensor | undefined,
+  args: readonly unknown[],
+  options: Options | undefined,
+): Tensor {
+  if (self !== undefined && position === 0) return self;
+  const index = self === undefined ? position : position - 1;
+  const positional = index < args.length ? args[index] : undefined;
+  return (positional instanceof Tensor ? positional : options?.[overload.parameters[position]!.name]) as Tensor;
 }
 
 /** Sizes as separate arguments (`x.view(2, 3)`), then numbers in place of tensors; else the error. */

@@ -74,6 +74,8 @@ export interface Overload {
   readonly required: number;
   /** Returns one new tensor, the case that is made fast. */
   readonly single: boolean;
+  /** Position of the argument that is all it returns, or -1. */
+  readonly returned: number;
 }
 
 /** A name with its overloads. Overloads with types that JavaScript cannot pass (dimension names, storages) are left out. */
@@ -84,7 +86,7 @@ export interface Operator {
   readonly methods: readonly Overload[];
 }
 
-type Described = Omit<Overload, 'positional' | 'required' | 'single'>;
+type Described = Omit<Overload, 'positional' | 'required' | 'single' | 'returned'>;
 
 const operators = new Map<string, Operator>();
 
@@ -136,7 +138,8 @@ function complete(described: Described): Overload {
   const required = parameters.findLastIndex(({ hasDefault }) => !hasDefault) + 1;
   const [only] = returns;
   const single = returns.length === 1 && only?.kind === Kind.Tensor && !only.list && only.alias < 0;
-  return { ...described, positional: firstKeyword < 0 ? parameters.length : firstKeyword, required, single };
+  const returned = returns.length === 1 ? only!.alias : -1;
+  return { ...described, positional: firstKeyword < 0 ? parameters.length : firstKeyword, required, single, returned };
 }
 
 /**

@@ -6,7 +6,7 @@
  * however large it is. Hence scopes for loops; and as a second line the addon holds weak references to unscoped tensors,
  * which it polls when their number or size has grown.
  */
-import { addon, io } from './addon.js';
+import { addon, hot, io } from './addon.js';
 import { ScopeError } from './errors.js';
 import { Tensor } from './tensor.js';
 
@@ -69,7 +69,7 @@ export function keepTensor(tensor: Tensor): void {
 }
 
 function track(tensor: Tensor): void {
-  addon.track(tensor, tensor.handle);
+  hot.track(tensor, tensor.handle);
   if (collections === undefined) watchCollector();
 }
 
@@ -94,14 +94,14 @@ function release(scope: Scope, result: unknown): void {
     tensor.handle = 0;
     if (count === limit) {
       io[0] = count;
-      addon.release();
+      hot.release();
       count = 0;
     }
   }
   scope.tensors.length = 0;
   if (count === 0) return;
   io[0] = count;
-  addon.release();
+  hot.release();
 }
 
 /** Moves the tensors in a result to the enclosing scope. */

@@ -2,7 +2,7 @@
  * The tensor: a number that stands for a libtorch tensor, with PyTorch's methods. Operators (`add`, `matmul`, ...) are added
  * from libtorch's own list (operators.ts) and typed in operators.generated.ts; here is what is no operator.
  */
-import { addon, io, loadAddon } from './addon.js';
+import { addon, hot, io, loadAddon } from './addon.js';
 import { type Device, deviceName, isDevice, parseDevice } from './device.js';
 import { type DType, dtypeCode, dtypeName, isDType, isTypedArray, type TypedArray, viewAs } from './dtype.js';
 import { ArgumentError, DisposedTensorError } from './errors.js';
@@ -38,24 +38,24 @@ export class Tensor {
 
   /** Sizes of all dimensions. */
   get shape(): readonly number[] {
-    const dims = this.#readMeta();
+    const dims = readMeta(this);
     const shape = new Array<number>(dims);
     for (let i = 0; i < dims; i++) shape[i] = io[5 + i]!;
     return shape;
   }
 
   get dtype(): DType {
-    this.#readMeta();
+    readMeta(this);
     return dtypeName(io[0]!);
   }
 
   get device(): Device {
-    this.#readMeta();
+    readMeta(this);
     return deviceName(io[1]!, io[2]!);
   }
 
   get requires_grad(): boolean {
-    this.#readMeta();
+    readMeta(this);
     return (io[3]! & 1) !== 0;
   }
 
@@ -65,7 +65,7 @@ export class Tensor {
 
   /** Whether it is not the result of a recorded operation; only such tensors collect `.grad` by themselves. */
   get is_leaf(): boolean {
-    this.#readMeta();
+    readMeta(this);
     return (io[3]! & 2) !== 0;
   }
 
@@ -95,7 +95,7 @@ export class Tensor {
   }
 
   dim(): number {
-    return this.#readMeta();
+    return readMeta(this);
   }
 
   /** Size of one dimension (negative ones count from the end), or all. */
@@ -111,19 +111,19 @@ export class Tensor {
 
   /** Steps between neighbours in each dimension, in elements. */
   stride(): readonly number[] {
-    const dims = this.#readMeta();
+    const dims = readMeta(this);
     return Array.from(io.subarray(5 + dims, 5 + 2 * dims));
   }
 
   numel(): number {
-    const dims = this.#readMeta();
+    const dims = readMeta(this);
     let elements = 1;
     for (let i = 0; i < dims; i++) elements *= io[5 + i]!;
     return elements;
   }
 
   is_contiguous(): boolean {
-    this.#readMeta();
+    readMeta(this);
     return (io[3]! & 4) !== 0;
   }
 
@@ -202,7 +202,7 @@ export class Tensor {
     if (dtype === 'complex64' || dtype === 'complex128')
       throw new ArgumentError('tolist() of complex numbers: use data()');
     const narrow = dtype === 'bfloat16' || dtype.startsWith('float8') || dtype === 'float16';
-    const values = viewAs(narrow ? 'float32' : dtype, this.#bytesAs(narrow ? 'float32' : dtype));
+    const values = viewAs(narrow ? 'float32' : dtype, bytesAs(this, narrow ? 'float32' : dtype));
     return toNested(values, shape, dtype === 'bool');
   }
 
@@ -246,7 +246,7 @@ export class Tensor {
     io[1] = this.handle;
     this.handle = 0;
     this.scope = null;
-    addon.release();
+    hot.release();
   }
 
   [Symbol.dispose](): void {
@@ -275,21 +275,23 @@ export class Tensor {
     if (this.handle === 0) throw new DisposedTensorError();
     return this.handle;
   }
+}
 
-  /** Fills the buffer with dtype, device type and index, flags, number of dimensions (returned), sizes, strides. */
-  #readMeta(): number {
-    io[0] = this.alive();
-    addon.meta();
-    return io[4]!;
-  }
+// Functions and not private methods: those would cost every new tensor a mark of its class.
 
-  #bytesAs(dtype: DType): ArrayBuffer {
-    if (this.dtype === dtype) return addon.toBytes(this.alive());
-    const converted = convert(this, { dtype });
-    const bytes = addon.toBytes(converted.handle);
-    converted.dispose();
-    return bytes;
-  }
+/** Fills the buffer with dtype, device type and index, flags, number of dimensions (returned), sizes, strides. */
+function readMeta(tensor: Tensor): number {
+  io[0] = tensor.alive();
+  hot.meta();
+  return io[4]!;
+}
+
+function bytesAs(tensor: Tensor, dtype: DType): ArrayBuffer {
+  if (tensor.dtype === dtype) return addon.toBytes(tensor.alive());
+  const converted = convert(tensor, { dtype });
+  const bytes = addon.toBytes(converted.handle);
+  converted.dispose();
+  return bytes;
 }
 
 /** A tensor on its way to another Worker: `postMessage` it and `torch.adopt` it there. */
@@ -318,7 +320,7 @@ function convert(tensor: Tensor, { dtype, device, non_blocking = false, copy = f
   if (device === undefined) put(Tag.None);
   else put(Tag.Device, ...parseDevice(device));
   put(Tag.None, Tag.Bool, Number(non_blocking), Tag.Bool, Number(copy)); // pin_memory, non_blocking, copy
-  addon.call();
+  hot.call();
   return adoptHandle(new Tensor(io[0]!));
 }
 
