@@ -47,19 +47,29 @@ class Block extends nn.Module {
     this.down = new nn.Linear(4 * width, width);
   }
 
+  /** The scope lets go of the block's intermediate results, as Python does when a function returns. */
   forward(x: Tensor): Tensor {
+    return scope(() => {
+      const y = x.add(this.attend(this.norm(this.norm1, x)));
+      return y.add(this.down.forward(torch.gelu(this.up.forward(this.norm(this.norm2, y)))));
+    });
+  }
+
+  attend(x: Tensor): Tensor {
     const { batch, tokens, heads, width } = this.shape;
-    const split = this.qkv.forward(this.norm(this.norm1, x)).view([batch, tokens, 3, heads, width / heads]);
-    const [q, k, v] = split.permute([2, 0, 3, 1, 4]).unbind(0) as [Tensor, Tensor, Tensor];
-    const attended = this.attention(q, k, v).transpose(1, 2).reshape([batch, tokens, width]);
-    const y = x.add(this.out.forward(attended));
-    return y.add(this.down.forward(torch.gelu(this.up.forward(this.norm(this.norm2, y)))));
+    return scope(() => {
+      const split = this.qkv.forward(x).view([batch, tokens, 3, heads, width / heads]);
+      const [q, k, v] = split.permute([2, 0, 3, 1, 4]).unbind(0) as [Tensor, Tensor, Tensor];
+      return this.out.forward(this.attention(q, k, v).transpose(1, 2).reshape([batch, tokens, width]));
+    });
   }
 
   attention(q: Tensor, k: Tensor, v: Tensor): Tensor {
     if (this.style === 'library') return F.scaled_dot_product_attention(q, k, v);
-    const scores = q.div(Math.sqrt(q.size(-1))).matmul(k.transpose(-2, -1));
-    return scores.softmax(-1).matmul(v);
+    return scope(() => {
+      const scores = q.div(Math.sqrt(q.size(-1))).matmul(k.transpose(-2, -1));
+      return scores.softmax(-1).matmul(v);
+    });
   }
 
   norm(layer: nn.LayerNorm, x: Tensor): Tensor {
@@ -95,10 +105,11 @@ export function transformerStep(shape: Shape, style: Style, bfloat16: boolean): 
   const optimizer = new optim.AdamW([...model.parameters()], { lr: 1e-3, ...implementation });
   const tokens = torch.randint(shape.vocabulary, [shape.batch, shape.tokens]);
   const targets = torch.randint(shape.vocabulary, [shape.batch * shape.tokens]);
-  const loss = (): Tensor => {
-    const logits = model.forward(tokens).view([-1, shape.vocabulary]);
-    return style === 'library' ? F.cross_entropy(logits, targets) : torch.cross_entropy_loss(logits, targets);
-  };
+  const loss = (): Tensor =>
+    scope(() => {
+      const logits = model.forward(tokens).view([-1, shape.vocabulary]);
+      return style === 'library' ? F.cross_entropy(logits, targets) : torch.cross_entropy_loss(logits, targets);
+    });
   return () =>
     scope(() => {
       const value = bfloat16 ? autocast({ device: 'cpu', dtype: 'bfloat16' }, loss) : loss();
