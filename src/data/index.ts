@@ -11,6 +11,8 @@ export type { EpisodeRecord, VideoLocation } from './lerobot-metadata-files.js';
 export { type AddEpisodeOptions, LeRobotWriter, PROVENANCE_FILE } from './lerobot-writer.js';
 export * from './loader.js';
 export type { LoaderEpisode, LoaderTable, StateStats } from './loader-table.js';
+export * from './multimodal-dataset.js';
+export * from './multimodal-loader.js';
 export * from './statistics.js';
 export { syntheticEpisode, syntheticFeatures } from './synthetic-episode.js';
 export {
