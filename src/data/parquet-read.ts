@@ -1,12 +1,20 @@
 /**
  * Reading parquet files with errors that name the file: columns of a row range, decoded to JavaScript values.
  *
- * Byte arrays stay bytes unless the column says it is text. Knows nothing about episodes.
+ * Byte arrays stay bytes unless the column says it is text. Every figure of the file is checked before it is believed
+ * (parquet-pages.ts). Knows nothing about episodes.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, type SchemaElement } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { CorruptDatasetError, MissingDatasetError } from './errors.js';
+import {
+  boundedCompressors,
+  type ColumnLevels,
+  checkColumnChunk,
+  checkFooter,
+  chunkRange,
+  columnLevels,
+} from './parquet-pages.js';
 import { columnNames } from './parquet-schema.js';
 
 function readBytes(path: string, start: number, end: number): ArrayBuffer {
@@ -32,6 +40,7 @@ export class ParquetFile {
   readonly columns: readonly string[];
   readonly numRows: number;
   readonly #buffer: AsyncBuffer;
+  readonly #levels = new Map<string, ColumnLevels>();
 
   private constructor(path: string, buffer: AsyncBuffer, metadata: FileMetaData) {
     this.path = path;
@@ -55,7 +64,9 @@ export class ParquetFile {
     // Opened for each read: nothing to close, and a data set of thousands of files needs no descriptors.
     const buffer: AsyncBuffer = { byteLength: size, slice: (start, end = size) => readBytes(path, start, end) };
     try {
-      return new ParquetFile(path, buffer, metadata ?? (await parquetMetadataAsync(buffer)));
+      const footer = metadata ?? (await parquetMetadataAsync(buffer));
+      checkFooter(footer, size);
+      return new ParquetFile(path, buffer, footer);
     } catch (cause) {
       throw new CorruptDatasetError(`Not a complete parquet file: ${messageOf(cause)}`, {
         file: path,
@@ -93,13 +104,14 @@ export class ParquetFile {
     const result = new Map<string, unknown[]>(columns.map((name) => [name, new Array<unknown>(rowEnd - rowStart)]));
     if (rowEnd <= rowStart || columns.length === 0) return result;
     try {
+      this.#check(new Set(columns), rowStart, rowEnd);
       await parquetRead({
         file: this.#buffer,
         metadata: this.metadata,
         columns: [...columns],
         rowStart,
         rowEnd,
-        compressors,
+        compressors: boundedCompressors,
         utf8: false,
         onChunk: ({ columnName, columnData, rowStart: start }) => {
           const target = result.get(columnName);
@@ -118,5 +130,31 @@ export class ParquetFile {
       });
     }
     return result;
+  }
+
+  /** Checks the pages of the named columns in the row groups that overlap [rowStart, rowEnd). Throws a plain Error. */
+  #check(names: ReadonlySet<string>, rowStart: number, rowEnd: number): void {
+    let from = 0;
+    for (const group of this.metadata.row_groups) {
+      const to = from + Number(group.num_rows);
+      const wanted = from < rowEnd && to > rowStart;
+      from = to;
+      if (!wanted) continue;
+      for (const { meta_data: column } of group.columns) {
+        if (!column || !names.has(column.path_in_schema[0] ?? '')) continue;
+        const key = column.path_in_schema.join('\0');
+        let levels = this.#levels.get(key);
+        if (!levels) {
+          levels = columnLevels(this.metadata, column.path_in_schema);
+          this.#levels.set(key, levels);
+        }
+        const { start, end } = chunkRange(column);
+        try {
+          checkColumnChunk(new Uint8Array(readBytes(this.path, start, end)), column, levels);
+        } catch (cause) {
+          throw new Error(`column ${column.path_in_schema.join('.')}: ${messageOf(cause)}`, { cause });
+        }
+      }
+    }
   }
 }
