@@ -10,6 +10,8 @@ export interface EpisodeWorkerData {
   actor: Actor;
   /** Number of the Worker, to be put into its answers. */
   worker: number;
+  /** One Int32; 1: end at the next step. */
+  stop: SharedArrayBuffer;
 }
 
 /** An episode to run, and whether to keep pictures of it. */

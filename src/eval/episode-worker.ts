@@ -16,19 +16,23 @@ interface Slot {
 
 const port = parentPort;
 if (port === null) throw new Error('episode-worker.js is started by rollout, not by itself');
-const { env: envOptions, actor, worker } = workerData as EpisodeWorkerData;
+const { env: envOptions, actor, worker, stop } = workerData as EpisodeWorkerData;
+const stopFlag = new Int32Array(stop);
+const stopped = (): boolean => Atomics.load(stopFlag, 0) === 1;
 const slots = new Map<number, Slot>();
 
-port.on('message', (message: ToWorker) => {
+port.on('message', (message: ToWorker | 'stop') => {
+  if (message === 'stop') return port.close();
   answer(message).then(post, (error: Error) => {
     const { name, message, stack } = error;
     post({ worker, pending: [], ended: [], error: { name, message, ...(stack === undefined ? {} : { stack }) } });
   });
 });
 
+/** Once the rollout has ended nobody reads the answer: what is missing from it does not matter. */
 async function answer({ begin, act }: ToWorker): Promise<FromWorker> {
-  const outcomes = act.map(({ slot, action }) => step(slot, action));
-  for (const { slot, order } of begin) outcomes.push(await beginEpisode(slot, order));
+  const outcomes = act.flatMap(({ slot, action }) => (stopped() ? [] : [step(slot, action)]));
+  for (const { slot, order } of begin) if (!stopped()) outcomes.push(await beginEpisode(slot, order));
   return {
     worker,
     pending: outcomes.filter((outcome) => 'observation' in outcome),
@@ -45,11 +49,11 @@ async function beginEpisode(slot: number, order: EpisodeOrder): Promise<Pending 
   return actor === 'policy' ? { slot, observation } : runScripted(slot, state);
 }
 
-function runScripted(slot: number, { env }: Slot): Ended {
+function runScripted(slot: number, { env }: Slot): Pending | Ended {
   const act = actor === 'expert' ? expertActor(env) : randomActor(env);
   for (;;) {
     const outcome = step(slot, act());
-    if ('steps' in outcome) return outcome;
+    if ('steps' in outcome || stopped()) return outcome;
   }
 }
 

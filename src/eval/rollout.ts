@@ -8,6 +8,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { endWorker } from '../data/end-worker.js';
 import type { CameraName, EnvOptions, Observation, Split, TaskId, Variant } from '../sim/index.js';
 import type { EpisodeRecord } from './episode-log.js';
 import type { Ended, EpisodeOrder, EpisodeWorkerData, FilmOptions, FromWorker, ToWorker } from './episode-protocol.js';
@@ -64,8 +65,9 @@ export async function* rollout(options: RolloutOptions): AsyncGenerator<RolloutE
   const numWorkers = Math.min(options.workers ?? availableParallelism(), episodes.length);
   const parallel = policy.kind === 'policy' ? Math.min(options.parallel ?? 32, episodes.length) : numWorkers;
   const inbox = new Inbox();
+  const stop = new SharedArrayBuffer(4);
   const workers = Array.from({ length: numWorkers }, (_, worker) =>
-    startWorker({ env: envOptions(options), actor: policy.kind, worker }, inbox),
+    startWorker({ env: envOptions(options), actor: policy.kind, worker, stop }, inbox),
   );
   const abort = (): void => inbox.fail(abortError());
   signal?.addEventListener('abort', abort);
@@ -108,7 +110,8 @@ export async function* rollout(options: RolloutOptions): AsyncGenerator<RolloutE
     }
   } finally {
     signal?.removeEventListener('abort', abort);
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    Atomics.store(new Int32Array(stop), 0, 1);
+    await Promise.all(workers.map((worker) => endWorker(worker, () => worker.postMessage('stop'))));
   }
 }
 

@@ -91,7 +91,12 @@ async function carryOut(command: WorkerCommand): Promise<Omit<WorkerReply, 'id'>
   }
 }
 
-parentPort?.on('message', async ({ id, command }: { id: number; command: WorkerCommand }) => {
+parentPort?.on('message', async (message: { id: number; command: WorkerCommand } | 'stop') => {
+  if (message === 'stop') {
+    parentPort?.close();
+    return;
+  }
+  const { id, command } = message;
   try {
     parentPort?.postMessage({ id, ...(await carryOut(command)) } satisfies WorkerReply);
   } catch (error) {

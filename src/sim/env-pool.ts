@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { endWorker } from '../data/end-worker.js';
 import type { CameraName, Env, EnvOptions, Observation, PrivilegedState, StepResult } from './env.js';
 import type { WorkerCommand, WorkerReply } from './env-pool-worker.js';
 import {
@@ -91,7 +92,7 @@ class Channel {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    await endWorker(this.#worker, () => this.#worker.postMessage('stop'));
   }
 }
 
@@ -202,7 +203,7 @@ export class EnvPool {
     return reply.image as Uint8Array;
   }
 
-  /** Ends the workers and frees their memory. */
+  /** Ends the workers behind what was asked of them, and frees their memory. */
   async dispose(): Promise<void> {
     await Promise.all(this.#channels.map((channel) => channel.close()));
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -113,3 +113,19 @@ test('the main thread stays responsive while a step takes long, and an abort end
   // On the main thread a step would delay every timer by its whole length.
   expect(worst).toBeLessThan(seconds * 1000 * 0.5);
 }, 180_000);
+
+test('leaving the events early ends the run before its next step, without a checkpoint, and it can be resumed', async () => {
+  const config = tiny('left', 1000, { save_every: 3 });
+  let steps = 0;
+  for await (const event of trainInWorker(config, { kind: 'new' })) {
+    if (event.type === 'step' && event.step >= 4) steps = event.step;
+    if (steps > 0) break;
+  }
+  const folderOf = join(folder, 'left');
+  const saved = readdirSync(join(folderOf, 'checkpoints')).filter((name) => name !== 'last');
+  expect(saved.length).toBeGreaterThan(0);
+  expect(saved.map(Number).every((step) => step % 3 === 0 && step < 1000)).toBe(true);
+  const resumed = { ...config, steps: Math.max(...saved.map(Number)) + 1 };
+  const events = await train(resumed, { kind: 'resume', path: folderOf });
+  expect(events.at(-1)).toMatchObject({ type: 'end', reason: 'finished' });
+});

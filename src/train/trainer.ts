@@ -3,9 +3,15 @@
  * line), and hands its events on. The Worker's errors arrive as the same named errors.
  */
 import { Worker } from 'node:worker_threads';
+import { endWorker } from '../data/end-worker.js';
 import type { TrainConfig } from './config.js';
 import { fromPortable, type PortableError, TrainerExitError } from './errors.js';
 import type { TrainEvent } from './events.js';
+
+/** Asks the loop to stop with a checkpoint. */
+export const SAVE_AND_STOP = 1;
+/** Asks it to stop before the next step, without one. */
+export const ABANDON = 2;
 
 /** How to treat the run directory. */
 export type RunMode =
@@ -18,7 +24,7 @@ export type RunMode =
 export interface TrainJob {
   config: TrainConfig;
   mode: RunMode;
-  /** One Int32; 1 asks the loop to stop with a checkpoint. */
+  /** One Int32: {@link SAVE_AND_STOP} or {@link ABANDON}. */
   stopFlag: SharedArrayBuffer;
 }
 
@@ -28,7 +34,7 @@ export type TrainerMessage = { event: TrainEvent } | { error: PortableError };
 /**
  * Trains in a Worker and yields its events; the last one is `end`.
  * Aborting the signal saves a checkpoint and ends the run in order (`end` with reason `stopped`). Leaving the iteration
- * early ends the Worker at once, as a kill would; the run can be resumed.
+ * early ends the run before its next step, as a kill would: without a checkpoint, and it can be resumed.
  * @throws the named errors of errors.ts, and those of the engine and the data reader with their names
  */
 export async function* trainInWorker(
@@ -39,7 +45,8 @@ export async function* trainInWorker(
   const stopFlag = new SharedArrayBuffer(4);
   const job: TrainJob = { config, mode, stopFlag };
   const worker = new Worker(new URL('./trainer-worker.js', import.meta.url), { workerData: job });
-  const stop = (): void => void Atomics.store(new Int32Array(stopFlag), 0, 1);
+  const ask = (what: number): void => void Atomics.store(new Int32Array(stopFlag), 0, what);
+  const stop = (): void => ask(SAVE_AND_STOP);
   if (signal?.aborted) stop();
   signal?.addEventListener('abort', stop);
 
@@ -74,6 +81,6 @@ export async function* trainInWorker(
     }
   } finally {
     signal?.removeEventListener('abort', stop);
-    await worker.terminate();
+    await endWorker(worker, () => ask(ABANDON));
   }
 }
