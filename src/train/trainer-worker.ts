@@ -4,7 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPortable } from './errors.js';
 import { trainSpecialist } from './specialist.js';
-import type { TrainerMessage, TrainJob } from './trainer.js';
+import { ABANDON, SAVE_AND_STOP, type TrainerMessage, type TrainJob } from './trainer.js';
 
 const port = parentPort;
 if (port === null) throw new Error('trainer-worker.js is started by trainInWorker, not by itself');
@@ -12,8 +12,15 @@ if (port === null) throw new Error('trainer-worker.js is started by trainInWorke
 const { config, mode, stopFlag } = workerData as TrainJob;
 const stop = new Int32Array(stopFlag);
 const post = (message: TrainerMessage): void => port.postMessage(message);
+const asked = (): number => Atomics.load(stop, 0);
+/** Thrown where the loop asks whether to stop, so that it leaves its data and its process group in order. */
+const abandoned = new Error('abandoned');
+const shouldStop = (): boolean => {
+  if (asked() === ABANDON) throw abandoned;
+  return asked() === SAVE_AND_STOP;
+};
 try {
-  for await (const event of trainSpecialist(config, mode, () => Atomics.load(stop, 0) === 1)) post({ event });
+  for await (const event of trainSpecialist(config, mode, shouldStop)) post({ event });
 } catch (error) {
-  post({ error: toPortable(error) });
+  if (error !== abandoned) post({ error: toPortable(error) });
 }
