@@ -48,3 +48,4 @@ export {
 export * from './vla.js';
 export * from './vla-batch.js';
 export * from './vla-config.js';
+export * from './vla-loss.js';

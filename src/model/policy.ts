@@ -46,9 +46,14 @@ export interface VlaPolicyOptions {
   numExecute?: number;
   /** Predict every step and average; weight exp(-rate * age) on older predictions. Default off. */
   temporalEnsembling?: { rate: number };
-  /** Seed of the flow head's starting noise. The noise depends on (seed, session, prediction) alone, not on the batch. */
+  /** Seed of the flow head's starting noise. Noise and sampled decisions to think depend on (seed, session, prediction) alone, not on the batch. */
   seed?: number;
   device?: string;
+  /**
+   * A reasoning VLA draws whether to think, with the probability it gives to it, instead of doing the likelier of the two.
+   * For models trained on reasoning kept at random: they would never think otherwise.
+   */
+  sampleSkipping?: boolean;
   /** Rows predicted at once; default 64. */
   maxBatch?: number;
 }
@@ -59,12 +64,16 @@ interface Session {
   /** Chunks still in use, the newest last, each with the step it began at. */
   chunks: { start: number; actions_CA: Float32Array }[];
   predictions: number;
+  /** What was thought before the chunk in use; null if it was predicted at once. */
+  thought: string | null;
 }
 
 export class VlaPolicy implements Policy {
   readonly #sessions = new Map<number, Session>();
   readonly #prompts: PromptBuilder;
   readonly #execute: number;
+  /** Over all sessions: predictions made, those with reasoning, and its tokens. */
+  readonly thinking = { predictions: 0, reasoned: 0, tokens: 0 };
 
   constructor(
     readonly model: Vla,
@@ -85,6 +94,11 @@ export class VlaPolicy implements Policy {
     this.#sessions.delete(session);
   }
 
+  /** What the model thought before the chunk that a session carries out; null if it acted at once. */
+  thought(session: number): string | null {
+    return this.#sessions.get(session)?.thought ?? null;
+  }
+
   act(requests: readonly PolicyRequest[]): Float32Array[] {
     const states = requests.map(({ session }) => this.#session(session));
     const due = requests.flatMap((request, i) => {
@@ -99,25 +113,16 @@ export class VlaPolicy implements Policy {
   #session(id: number): Session {
     let session = this.#sessions.get(id);
     if (session === undefined) {
-      session = { step: 0, chunks: [], predictions: 0 };
+      session = { step: 0, chunks: [], predictions: 0, thought: null };
       this.#sessions.set(id, session);
     }
     return session;
   }
 
-  /**
-   * Predicts a chunk for each entry. The discrete head generates behind the prompt, so its batches have prompts of equal
-   * length; the flow head reads latent queries anywhere in a row, and padding behind them changes nothing.
-   */
+  /** Predicts a chunk for each entry, whatever the lengths of their prompts. */
   #predict(due: readonly { request: PolicyRequest; state: Session }[]): void {
-    const length = (request: PolicyRequest): number => this.#prompts.prompt(request.observation.instruction).length;
-    const discrete = this.model.config.action_head === 'discrete';
-    const groups = groupBy(due, ({ request }) => (discrete ? length(request) : 0));
     const maxBatch = this.options.maxBatch ?? 64;
-    for (const group of groups.values()) {
-      for (let start = 0; start < group.length; start += maxBatch)
-        this.#predictBatch(group.slice(start, start + maxBatch));
-    }
+    for (let start = 0; start < due.length; start += maxBatch) this.#predictBatch(due.slice(start, start + maxBatch));
   }
 
   #predictBatch(rows: readonly { request: PolicyRequest; state: Session }[]): void {
@@ -127,32 +132,38 @@ export class VlaPolicy implements Policy {
     const state = new Float32Array(rows.length * state_dim);
     for (const [i, observation] of observations.entries())
       state.set(this.statistics.normaliseState(observation.state), i * state_dim);
-    const chunks = scope(() => {
+    const { chunks, reasoning } = scope(() => {
       const images = Object.fromEntries(cameras.map((camera) => [camera, concatenate(observations, camera)]));
       const batch = this.#prompts.build(
         { images, state, instruction: observations.map(({ instruction }) => instruction) },
         device,
       );
-      const noise = torch.stack(
-        rows.map(({ request, state: { predictions } }) => this.#noise(request.session, predictions, [C, A])),
-      );
-      return this.model
-        .predict(batch, { noise: noise.to(device) })
-        .to('float32')
-        .to('cpu')
-        .data<Float32Array>();
+      const draws = rows.map(({ request, state: { predictions } }) => this.#generator(request.session, predictions));
+      const skipAbove = this.options.sampleSkipping && draws.map((generator) => torch.rand([1], { generator }).item());
+      const { actions, reasoning } = this.model.predict(batch, {
+        ...(this.model.action_model && {
+          noise: torch.stack(draws.map((generator) => torch.randn([C, A], { generator }))).to(device),
+        }),
+        ...(skipAbove && { skipAbove }),
+      });
+      return { chunks: actions.to('float32').to('cpu').data<Float32Array>(), reasoning };
     });
     for (const [i, { state: session }] of rows.entries()) {
       const actions_CA = decodeChunk(chunks.subarray(i * C * A, (i + 1) * C * A), this.statistics.chunk, 'raw');
       session.chunks.push({ start: session.step, actions_CA });
       session.predictions++;
       session.chunks = session.chunks.filter(({ start }) => session.step - start < C);
+      const ids = reasoning[i] ?? [];
+      session.thought = ids.length === 0 ? null : this.#prompts.tokenizer.decode(ids);
+      this.thinking.predictions++;
+      if (ids.length > 0) this.thinking.reasoned++;
+      this.thinking.tokens += ids.length;
     }
   }
 
-  #noise(session: number, prediction: number, shape: [number, number]) {
+  #generator(session: number, prediction: number): Generator {
     const seed = ((this.options.seed ?? 0) * 1_000_003 + session) * 4096 + prediction;
-    return torch.randn(shape, { generator: new Generator(seed % Number.MAX_SAFE_INTEGER) });
+    return new Generator(seed % Number.MAX_SAFE_INTEGER);
   }
 
   /** The action of the session's present step, averaged over its chunks when ensembling; the gripper becomes 0 or 1. */
@@ -192,15 +203,4 @@ function concatenate(observations: readonly PolicyObservation[], camera: string)
     offset += part.length;
   }
   return joined;
-}
-
-/** Map.groupBy, which Node 20 does not have. */
-function groupBy<T, K>(items: readonly T[], key: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(key(item));
-    if (group) group.push(item);
-    else groups.set(key(item), [item]);
-  }
-  return groups;
 }

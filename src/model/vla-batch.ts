@@ -1,20 +1,23 @@
 /**
- * Observations and instructions as the tensors of a vision-language-action model: the prompt, its image positions, the
- * latent queries or action tokens behind it, and their labels.
+ * Observations, instructions and answers as the tensors of a vision-language-action model: the prompt, its image positions,
+ * what follows it (reasoning, latent queries or action tokens, or the answer to a question), and the labels.
  *
- *   flow      <IMG_CONTEXT> x V  put the carrot on the plate <|im_end|> <new_token_0> .. <new_token_Q-1>  pad ..
- *   discrete  <IMG_CONTEXT> x V  put the carrot on the plate <|im_end|> a_00 a_01 .. a_CA                 pad ..
+ *   flow        <IMG_CONTEXT> x V  put the carrot on the plate <|im_end|> [reasoning] <new_token_0> .. <new_token_Q-1>  pad ..
+ *   discrete    <IMG_CONTEXT> x V  put the carrot on the plate <|im_end|> [reasoning] a_00 a_01 .. a_CA                 pad ..
+ *   multimodal  <IMG_CONTEXT> x V  how many cubes are there?   <|im_end|> two <|im_end|>                                pad ..
  *
+ * A row without reasoning acts at once; the token after the prompt decides, so that a model learns when to skip reasoning.
  * Rows are padded on the right: causal attention never looks ahead, so no attention mask is needed.
  *
- * Knows nothing about how a data set is read or how the model computes.
+ * Knows nothing about how a data set is read, how the model computes or how labels are weighted.
  *
- * Shapes: B batch, T prompt and answer tokens, N cameras, H, W pixels, C chunk length, A action dims, Q latent queries.
+ * Shapes: B batch, T prompt and answer tokens, N cameras, H, W pixels, C chunk length, A action dims, Q latent queries,
+ * M labelled positions.
  */
 import { type Tensor, torch } from '../torch/index.js';
-import { DiscreteActionTokens, IGNORED_LABEL } from './discrete-action-tokens.js';
+import { DiscreteActionTokens } from './discrete-action-tokens.js';
 import { latentActionTokens, SPECIAL_TOKENS } from './tokenizer.js';
-import { numPrefixTokens, type VlaConfig } from './vla-config.js';
+import { numImageTokens, numPrefixTokens, type VlaConfig } from './vla-config.js';
 
 /** The token that image tokens replace. */
 const IMAGE_TOKEN = SPECIAL_TOKENS.imageContext;
@@ -22,8 +25,16 @@ const IMAGE_TOKEN = SPECIAL_TOKENS.imageContext;
 /** What prompts need of a tokenizer (tokenizer.ts). */
 export interface PromptTokenizer {
   encode(text: string): number[];
+  decode(ids: Iterable<number>): string;
   /** @throws UnknownTokenError if the token is not in the vocabulary */
   idOf(token: string): number;
+}
+
+/** What a robot row says before it acts. */
+export interface Reasoning {
+  text: string;
+  /** Whether it is trained on; otherwise it is context only (pruning by label mask). */
+  labelled: boolean;
 }
 
 /** Samples as the data loader or a robot gives them; rows lie one after another. */
@@ -33,37 +44,66 @@ export interface VlaSamples {
   /** Normalised states, B * state_dim. */
   state: Float32Array;
   instruction: readonly string[];
+  /** Reasoning before each row's actions; null: it acts at once. Absent: no row reasons. */
+  reasoning?: readonly (Reasoning | null)[];
   /** Normalised chunks, B * C * A; absent when acting. */
   actions?: Float32Array;
   /** 1 where a chunk's action exists, B * C. */
   actionMask?: Uint8Array;
 }
 
+/** Questions about images with their answers (none when answering). */
+export interface MultimodalSamples {
+  /** RGB bytes, B * H * W * 3. */
+  images: Uint8Array;
+  question: readonly string[];
+  answer?: readonly string[];
+}
+
+/** What a label is: text of reasoning or answers, an action token, or the end of reasoning before latent queries. */
+export const LABEL_KINDS = ['text', 'action', 'stop'] as const;
+export type LabelKind = (typeof LABEL_KINDS)[number];
+
 export interface VlaBatch {
   /** uint8 [B, N, H, W, 3]. */
   images: Tensor;
   /** int64 [B, T]. */
   input_ids: Tensor;
+  /** Tokens of each row that are prompt, padding excluded, [B]. */
+  prompt_lengths: readonly number[];
   /** Column of the first image token, the same in every row. */
   image_start: number;
   /** Flow head: rows of the flattened B * T that hold latent queries, int64 [B * Q]. */
   latent_index?: Tensor;
+  /** Flow head: ids of the latent queries, for a model that decides when to append them. */
+  latent_ids?: readonly number[];
   /** Rows of the flattened B * T whose next token is trained on, int64 [M], and those next tokens, int64 [M]. */
   label_index?: Tensor;
   labels?: Tensor;
-  /** float32 [B, state_dim]. */
-  state: Tensor;
+  /** Index into LABEL_KINDS, and the batch row, of every label [M]; outside the engine, for weights. */
+  label_kinds?: Uint8Array;
+  label_rows?: Int32Array;
+  /** float32 [B, state_dim]; absent for multimodal rows. */
+  state?: Tensor;
   /** float32 [B, C, A]. */
   actions?: Tensor;
   /** float32 [B, C]. */
   action_mask?: Tensor;
 }
 
+/** What follows a prompt: ids, and for each the kind of its label or null. */
+interface Answer {
+  ids: readonly number[];
+  kinds: readonly (LabelKind | null)[];
+}
+
 /** Prompts of one model as token ids; instructions repeat a thousandfold, so each is tokenized once. */
 export class PromptBuilder {
   readonly #prompts = new Map<string, number[]>();
-  readonly #latents: number[];
   readonly #imageId: number;
+  readonly #endId: number;
+  /** Ids of the latent queries (flow head). */
+  readonly latentIds: readonly number[];
   readonly actionTokens: DiscreteActionTokens | undefined;
 
   constructor(
@@ -71,8 +111,9 @@ export class PromptBuilder {
     readonly tokenizer: PromptTokenizer,
   ) {
     const numLatents = config.action_head === 'flow' ? config.num_latent_queries : 0;
-    this.#latents = latentActionTokens(numLatents).map((token) => tokenizer.idOf(token));
+    this.latentIds = latentActionTokens(numLatents).map((token) => tokenizer.idOf(token));
     this.#imageId = tokenizer.idOf(IMAGE_TOKEN);
+    this.#endId = tokenizer.idOf(SPECIAL_TOKENS.messageEnd);
     if (config.action_head === 'discrete') {
       this.actionTokens = new DiscreteActionTokens(config.vocab_size, config.num_action_bins);
     }
@@ -80,50 +121,51 @@ export class PromptBuilder {
 
   /** Ids of the prompt: images and instruction. */
   prompt(instruction: string): number[] {
-    let ids = this.#prompts.get(instruction);
+    return this.#prompt(instruction, numPrefixTokens(this.config));
+  }
+
+  /** The token after which an answer to a question ends. */
+  get endId(): number {
+    return this.#endId;
+  }
+
+  #prompt(text: string, numTokens: number): number[] {
+    const key = `${numTokens} ${text}`;
+    let ids = this.#prompts.get(key);
     if (ids === undefined) {
-      const image = IMAGE_TOKEN.repeat(numPrefixTokens(this.config));
-      const text = this.config.prompt.replace('{image}', () => image).replace('{instruction}', () => instruction);
-      ids = this.tokenizer.encode(text);
-      this.#prompts.set(instruction, ids);
+      const image = IMAGE_TOKEN.repeat(numTokens);
+      ids = this.tokenizer.encode(
+        this.config.prompt.replace('{image}', () => image).replace('{instruction}', () => text),
+      );
+      if (this.#prompts.size >= MAX_PROMPTS) this.#prompts.clear();
+      this.#prompts.set(key, ids);
     }
     return ids;
   }
 
   /**
-   * One batch on a device.
+   * A batch of robot rows. Without actions it ends behind the prompts (the flow head's queries are appended if
+   * no row will reason).
    * @throws RangeError if a camera's images do not have the configured size
    */
   build(samples: VlaSamples, device = 'cpu'): VlaBatch {
     const { config } = this;
     const B = samples.instruction.length;
     const { chunk_size: C, action_dim: A, state_dim } = config;
-    const prompts = samples.instruction.map((instruction) => this.prompt(instruction));
-    const answers = Array.from({ length: B }, (_, b) => this.#answer(samples, b));
-    const T = Math.max(...prompts.map((prompt, b) => prompt.length + (answers[b]?.ids.length ?? 0)));
-    const ids = new BigInt64Array(B * T);
-    const latentIndex: number[] = [];
-    const labelIndex: number[] = [];
-    const labels: number[] = [];
-    for (const [b, prompt] of prompts.entries()) {
-      const answer = answers[b] ?? { ids: [], labels: [] };
-      for (const [t, id] of [...prompt, ...answer.ids].entries()) ids[b * T + t] = BigInt(id);
-      const start = b * T + prompt.length;
-      if (this.#latents.length > 0) answer.ids.forEach((_, i) => void latentIndex.push(start + i));
-      for (const [i, label] of answer.labels.entries()) {
-        if (label === IGNORED_LABEL) continue;
-        labelIndex.push(start + i - 1);
-        labels.push(label);
-      }
-    }
-    const int64 = (values: number[]): Tensor =>
-      torch.tensor(BigInt64Array.from(values, BigInt), { dtype: 'int64', device });
+    const images = config.cameras.map((camera) => {
+      const bytes = samples.images[camera];
+      if (bytes !== undefined) return this.#image(bytes, camera, B, device);
+      const known = Object.keys(samples.images).join(', ') || 'none';
+      throw new RangeError(`the model sees camera ${camera}; the observation has ${known}`);
+    });
     return {
-      images: this.#images(samples.images, B, device),
-      input_ids: torch.tensor(ids, { shape: [B, T], dtype: 'int64', device }),
-      image_start: prompts[0]?.indexOf(this.#imageId) ?? 0,
-      ...(latentIndex.length > 0 && { latent_index: int64(latentIndex) }),
-      ...(labels.length > 0 && { label_index: int64(labelIndex), labels: int64(labels) }),
+      images: torch.stack(images, 1),
+      ...this.#rows(
+        samples.instruction.map((instruction) => this.prompt(instruction)),
+        samples.instruction.map((_, b) => this.#robotAnswer(samples, b)),
+        device,
+      ),
+      ...(this.latentIds.length > 0 && { latent_ids: this.latentIds }),
       state: torch.tensor(samples.state, { shape: [B, state_dim], dtype: 'float32', device }),
       ...(samples.actions && {
         actions: torch.tensor(samples.actions, { shape: [B, C, A], dtype: 'float32', device }),
@@ -136,33 +178,96 @@ export class PromptBuilder {
     };
   }
 
-  /** What follows row b's prompt: latent queries, or the chunk as action tokens (steps past the episode's end unlabelled). */
-  #answer(samples: VlaSamples, b: number): { ids: number[]; labels: number[] } {
-    if (this.actionTokens === undefined) return { ids: this.#latents, labels: [] };
-    if (samples.actions === undefined) return { ids: [], labels: [] };
-    const { chunk_size: C, action_dim: A } = this.config;
-    const ids = [...this.actionTokens.encode(samples.actions.subarray(b * C * A, (b + 1) * C * A))];
-    const exists = (i: number): boolean => samples.actionMask?.[b * C + Math.floor(i / A)] !== 0;
-    return { ids, labels: ids.map((id, i) => (exists(i) ? id : IGNORED_LABEL)) };
+  /** A batch of questions; with answers, every token of them and their end are labelled. @throws RangeError as `build` */
+  buildMultimodal({ images, question, answer }: MultimodalSamples, device = 'cpu'): VlaBatch {
+    const numTokens = numImageTokens(this.config.vision);
+    const answers = question.map((_, b): Answer => {
+      const text = answer?.[b];
+      if (text === undefined) return { ids: [], kinds: [] };
+      const ids = [...this.tokenizer.encode(text), this.#endId];
+      return { ids, kinds: ids.map(() => 'text') };
+    });
+    return {
+      images: this.#image(images, 'image', question.length, device).unsqueeze(1),
+      ...this.#rows(
+        question.map((text) => this.#prompt(text, numTokens)),
+        answers,
+        device,
+      ),
+    };
   }
 
-  #images(images: VlaSamples['images'], B: number, device: string): Tensor {
-    const { cameras, vision } = this.config;
-    const size = vision.image_size;
-    const stack = cameras.map((camera) => {
-      const bytes = images[camera];
-      if (bytes === undefined) {
-        throw new RangeError(
-          `the model sees camera ${camera}; the observation has ${Object.keys(images).join(', ') || 'none'}`,
-        );
+  /** Rows of prompt and answer, padded on the right, and their labels. */
+  #rows(prompts: readonly number[][], answers: readonly Answer[], device: string) {
+    const B = prompts.length;
+    const T = Math.max(...prompts.map((prompt, b) => prompt.length + (answers[b]?.ids.length ?? 0)));
+    const ids = new BigInt64Array(B * T);
+    const latents = new Set(this.latentIds);
+    const latentIndex: number[] = [];
+    const labelIndex: number[] = [];
+    const labels: number[] = [];
+    const kinds: number[] = [];
+    const rows: number[] = [];
+    for (const [b, prompt] of prompts.entries()) {
+      const answer = answers[b] as Answer;
+      for (const [t, id] of [...prompt, ...answer.ids].entries()) ids[b * T + t] = BigInt(id);
+      const start = b * T + prompt.length;
+      for (const [i, id] of answer.ids.entries()) {
+        if (latents.has(id)) latentIndex.push(start + i);
+        const kind = answer.kinds[i] ?? null;
+        if (kind === null) continue;
+        labelIndex.push(start + i - 1);
+        labels.push(id);
+        kinds.push(LABEL_KINDS.indexOf(kind));
+        rows.push(b);
       }
-      if (bytes.length !== B * size * size * 3) {
-        throw new RangeError(
-          `camera ${camera}: ${bytes.length / B} bytes an image, but the model takes ${size} x ${size} RGB (${size * size * 3})`,
-        );
-      }
-      return torch.tensor(bytes, { shape: [B, size, size, 3], dtype: 'uint8', device });
-    });
-    return torch.stack(stack, 1);
+    }
+    const int64 = (values: number[]): Tensor =>
+      torch.tensor(BigInt64Array.from(values, BigInt), { dtype: 'int64', device });
+    return {
+      input_ids: torch.tensor(ids, { shape: [B, T], dtype: 'int64', device }),
+      prompt_lengths: prompts.map((prompt) => prompt.length),
+      image_start: prompts[0]?.indexOf(this.#imageId) ?? 0,
+      ...(latentIndex.length > 0 && { latent_index: int64(latentIndex) }),
+      ...(labels.length > 0 && {
+        label_index: int64(labelIndex),
+        labels: int64(labels),
+        label_kinds: Uint8Array.from(kinds),
+        label_rows: Int32Array.from(rows),
+      }),
+    };
+  }
+
+  /** What follows row b's prompt: reasoning, then latent queries or the chunk as action tokens. */
+  #robotAnswer(samples: VlaSamples, b: number): Answer {
+    const { chunk_size: C, action_dim: A, max_reasoning_tokens } = this.config;
+    const reasoning = samples.reasoning?.[b] ?? null;
+    const text = reasoning === null ? [] : this.tokenizer.encode(reasoning.text);
+    const textKinds = text.map(() => (reasoning?.labelled ? ('text' as const) : null));
+    if (this.actionTokens === undefined) {
+      // A row that acts at once teaches to stop right after the prompt; one whose reasoning is only context teaches nothing.
+      const stop = max_reasoning_tokens > 0 && (reasoning?.labelled ?? true) ? ('stop' as const) : null;
+      const deciding = samples.actions === undefined && max_reasoning_tokens > 0;
+      const latents = deciding ? [] : this.latentIds;
+      return { ids: [...text, ...latents], kinds: [...textKinds, ...latents.map((_, i) => (i === 0 ? stop : null))] };
+    }
+    if (samples.actions === undefined) return { ids: text, kinds: textKinds };
+    const ids = [...this.actionTokens.encode(samples.actions.subarray(b * C * A, (b + 1) * C * A))];
+    // Steps past the episode's end have no label.
+    const exists = (i: number): boolean => samples.actionMask?.[b * C + Math.floor(i / A)] !== 0;
+    return { ids: [...text, ...ids], kinds: [...textKinds, ...ids.map((_, i) => (exists(i) ? 'action' : null))] };
+  }
+
+  #image(bytes: Uint8Array, name: string, B: number, device: string): Tensor {
+    const size = this.config.vision.image_size;
+    if (bytes.length !== B * size * size * 3) {
+      throw new RangeError(
+        `camera ${name}: ${bytes.length / B} bytes an image, but the model takes ${size} x ${size} RGB (${size * size * 3})`,
+      );
+    }
+    return torch.tensor(bytes, { shape: [B, size, size, 3], dtype: 'uint8', device });
   }
 }
+
+/** Prompts kept tokenized; a data set of questions has many more than one of instructions. */
+const MAX_PROMPTS = 50_000;

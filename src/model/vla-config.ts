@@ -72,6 +72,12 @@ export const vlaConfigSchema = z.strictObject({
     .describe('where the state enters: as a token of the action expert, or of the language model after the images'),
   num_latent_queries: size.default(8).describe('latent action tokens <new_token_i> appended to the prompt, Q'),
   num_action_bins: size.default(256).describe('discrete head: bins of an action dimension'),
+  max_reasoning_tokens: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe('a reasoning VLA thinks in at most this many tokens before it acts, or decides not to; 0: acts at once'),
   num_execute: size.default(4).describe('actions of a chunk carried out before the next prediction'),
   prompt: z
     .string()

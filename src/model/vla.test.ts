@@ -3,14 +3,18 @@ import { noGrad, optim, scope, type Tensor, torch } from '../torch/index.js';
 import { VlaPolicy, type VlaPolicyOptions } from './policy.js';
 import { SPECIAL_TOKENS } from './tokenizer.js';
 import { Vla } from './vla.js';
-import { PromptBuilder, type PromptTokenizer, type VlaSamples } from './vla-batch.js';
+import { LABEL_KINDS, PromptBuilder, type PromptTokenizer, type VlaSamples } from './vla-batch.js';
 import { numPrefixTokens, parseVlaConfig, type VlaConfig } from './vla-config.js';
+import { vlaLoss } from './vla-loss.js';
 
 /** One id a word; the last ids are latent queries. */
 class WordTokenizer implements PromptTokenizer {
   readonly words = ['pick', 'the', 'red', 'can', 'up', 'carrot'];
   encode(text: string): number[] {
     return [...text.matchAll(/<[^>]+>|\w+/g)].map(([token]) => this.idOf(token));
+  }
+  decode(ids: Iterable<number>): string {
+    return [...ids].map((id) => this.words[id - 10] ?? `<${id}>`).join(' ');
   }
   idOf(token: string): number {
     if (token === SPECIAL_TOKENS.imageContext) return 0;
@@ -112,6 +116,8 @@ describe.each([
   ['flow', {}],
   ['flow', { state_token: 'language' }],
   ['discrete', { state_token: 'language' }],
+  ['flow', { max_reasoning_tokens: 4 }],
+  ['discrete', { max_reasoning_tokens: 4 }],
 ])('Vla with a %s head %o', (action_head, overrides) => {
   const config = tinyConfig({ action_head, ...overrides });
 
@@ -123,7 +129,7 @@ describe.each([
     const losses: number[] = [];
     for (let step = 0; step < 200; step++) {
       scope(() => {
-        const { loss } = model.compute_loss(builder.build(samples(texts)));
+        const { loss } = vlaLoss(model, { robot: builder.build(samples(texts)) });
         loss.backward();
         optimizer.step();
         optimizer.zero_grad();
@@ -134,7 +140,7 @@ describe.each([
     expect(mean(losses.slice(-20))).toBeLessThan(0.6 * mean(losses.slice(0, 10)));
     // Every parameter takes part: nothing is dead weight.
     scope(() => {
-      model.compute_loss(builder.build(samples(texts))).loss.backward();
+      vlaLoss(model, { robot: builder.build(samples(texts)) }).loss.backward();
       const untouched = [...model.named_parameters()].filter(([, p]) => p.grad === null).map(([name]) => name);
       expect(untouched).toEqual([]);
     });
@@ -155,11 +161,10 @@ describe.each([
     };
     scope(() => {
       const noise = torch.randn([1, 3, 7]);
-      const alone = model.predict(builder.build(one(0)), { noise }).data<Float32Array>();
+      const alone = model.predict(builder.build(one(0)), { noise }).actions.data<Float32Array>();
       expect(alone.length).toBe(21);
       expect(alone.every(Number.isFinite)).toBe(true);
-      if (action_head === 'discrete') return; // equal prompt lengths only: VlaPolicy groups them
-      const both = model.predict(builder.build(samples(texts, false)), { noise: torch.cat([noise, noise], 0) });
+      const both = model.predict(builder.build(samples(texts, false)), { noise: torch.cat([noise, noise], 0) }).actions;
       const first = both.select(0, 0).contiguous().data<Float32Array>();
       for (const [i, value] of alone.entries()) expect(first[i]).toBeCloseTo(value, 4);
     });
@@ -173,7 +178,7 @@ it('generates the action tokens that a full forward pass finds most likely', () 
   const builder = new PromptBuilder(config, tokenizer);
   scope(() => {
     const { actions: _, actionMask: __, ...prompt } = samples([texts[0] as string]);
-    const chunk = noGrad(() => model.predict(builder.build(prompt))).data<Float32Array>();
+    const chunk = noGrad(() => model.predict(builder.build(prompt)).actions).data<Float32Array>();
     // Teacher forcing with the generated chunk must find every token again.
     const batch = builder.build({ ...prompt, actions: chunk });
     const { metrics } = noGrad(() => {
@@ -184,6 +189,99 @@ it('generates the action tokens that a full forward pass finds most likely', () 
       return { metrics: rows.argmax(-1).add(64).tolist() as number[] };
     });
     expect(metrics.map(Number)).toEqual([...(builder.actionTokens?.encode(chunk) ?? [])]);
+  });
+});
+
+describe.each(['flow', 'discrete'])('a reasoning VLA with a %s head', (action_head) => {
+  const config = tinyConfig({ action_head, max_reasoning_tokens: 6 });
+  const builder = new PromptBuilder(config, tokenizer);
+  const said = { text: 'the can the red', labelled: true };
+
+  it('labels reasoning where it is kept, and the decision to act in every row', () => {
+    scope(() => {
+      const kinds = (reasoning: (typeof said | null)[]): string[] =>
+        Array.from(builder.build({ ...samples(texts), reasoning }).label_kinds ?? [], (k) => LABEL_KINDS[k] as string);
+      const count = (list: string[], kind: string): number => list.filter((k) => k === kind).length;
+      const kept = kinds([said, null]);
+      expect(count(kept, 'text')).toBe(4);
+      expect(count(kept, 'stop')).toBe(action_head === 'flow' ? 2 : 0);
+      expect(count(kept, 'action')).toBe(action_head === 'flow' ? 0 : 35);
+      // Pruned by label mask: the text is context, and teaches neither words nor when to stop.
+      const masked = kinds([{ ...said, labelled: false }, null]);
+      expect(count(masked, 'text')).toBe(0);
+      expect(count(masked, 'stop')).toBe(action_head === 'flow' ? 1 : 0);
+    });
+  });
+
+  it('learns what to think and when not to, and answers questions', () => {
+    torch.manual_seed(2);
+    const model = new Vla(config);
+    const optimizer = new optim.AdamW(model.parameters(), { lr: 5e-3, weight_decay: 0 });
+    const robot = { ...samples(texts), reasoning: [said, null] };
+    const images = samples(texts).images.third as Uint8Array;
+    const question = ['the red can', 'pick up'];
+    for (let step = 0; step < 150; step++) {
+      scope(() => {
+        const multimodal = builder.buildMultimodal({ images, question, answer: ['carrot', 'can up'] });
+        vlaLoss(model, { robot: builder.build(robot), multimodal }).loss.backward();
+        optimizer.step();
+        optimizer.zero_grad();
+      });
+    }
+    scope(() => {
+      const { reasoning, actions } = model.predict(builder.build(samples(texts, false)));
+      expect(reasoning.map((ids) => tokenizer.decode(ids))).toEqual([said.text, '']);
+      expect(actions.shape).toEqual([2, 3, 7]);
+      // Sampled decisions: never above 1, always above 0.
+      const forced = (skip: number): number[] =>
+        model
+          .predict(builder.build(samples(texts, false)), { skipAbove: [skip, skip] })
+          .reasoning.map((ids) => ids.length);
+      expect(forced(1).every((length) => length > 0)).toBe(true);
+      expect(forced(0)).toEqual([0, 0]);
+      const answers = model.answer(builder.buildMultimodal({ images, question }), {
+        maxTokens: 4,
+        endId: builder.endId,
+      });
+      expect(answers.map((ids) => tokenizer.decode(ids))).toEqual(['carrot', 'can up']);
+    });
+  });
+
+  it('gives pruned rows no text gradient', () => {
+    torch.manual_seed(3);
+    const model = new Vla(config);
+    scope(() => {
+      const pruned = vlaLoss(model, { robot: builder.build({ ...samples(texts), reasoning: [null, null] }) });
+      expect(Object.keys(pruned.terms)).not.toContain('text_loss');
+      const masked = { ...said, labelled: false };
+      const context = vlaLoss(model, { robot: builder.build({ ...samples(texts), reasoning: [masked, masked] }) });
+      expect(Object.keys(context.terms)).not.toContain('text_loss');
+    });
+  });
+});
+
+it('weighs tokens as Eq. 3 does, or groups apart', () => {
+  torch.manual_seed(4);
+  const config = tinyConfig({ action_head: 'discrete', max_reasoning_tokens: 6 });
+  const builder = new PromptBuilder(config, tokenizer);
+  const model = new Vla(config);
+  scope(() => {
+    const robot = builder.build({ ...samples(texts), reasoning: [{ text: 'the can', labelled: true }, null] });
+    const images = samples(texts).images.third as Uint8Array;
+    const multimodal = builder.buildMultimodal({ images, question: texts, answer: ['red', 'carrot'] });
+    const weights = { action: 1, text: 2, stop: 1, multimodal: 3 };
+    const value = (normalization: 'token' | 'group'): [number, Record<string, number>] => {
+      const { loss, terms } = noGrad(() => vlaLoss(model, { robot, multimodal }, { normalization, weights }));
+      return [
+        Number(loss.item()),
+        Object.fromEntries(Object.entries(terms).map(([name, term]) => [name, Number(term.item())])),
+      ];
+    };
+    const [group, { token_loss = 0, text_loss = 0, multimodal_loss = 0 }] = value('group');
+    expect(group).toBeCloseTo(token_loss + 2 * text_loss + 3 * multimodal_loss, 4);
+    // 35 action tokens, 2 of reasoning, 2 x (word and end) of answers.
+    const [token] = value('token');
+    expect(token).toBeCloseTo((35 * token_loss + 2 * 2 * text_loss + 3 * 4 * multimodal_loss) / 41, 4);
   });
 });
 

@@ -5,29 +5,33 @@
  *   instruction -> token embedding ------------+-> Qwen2 -> latent action queries -> flow-matching action expert -> chunk
  *                                                       \-> action tokens (the discrete head, OpenVLA's)         -> chunk
  *
+ * A reasoning VLA writes text between the instruction and its action, or decides not to; a multimodal sample is a question and
+ * its answer in the same sequence.
+ *
  * One class for the laptop-sized model and the 2-billion-parameter base: sizes, stem, cameras and prompt are configuration.
  * Below vision, language_model and action_model the parameter names are those of released checkpoints.
  *
- * Knows nothing about normalisation statistics, text or environments (policy.ts does).
+ * Knows nothing about losses (vla-loss.ts), normalisation statistics, text or environments (policy.ts does).
  *
  * Shapes: B batch, N cameras, V image tokens of all cameras (and a state token), T prompt tokens, D language width,
- * Q latent queries, C chunk length, A action dims, K flow samples, M labelled positions.
+ * Q latent queries, C chunk length, A action dims, M labelled positions, W vocabulary.
  */
-import { F, type Generator, nn, noGrad, type Tensor, torch } from '../torch/index.js';
+import { type Generator, nn, noGrad, scope, type Tensor, torch } from '../torch/index.js';
 import { DiscreteActionTokens } from './discrete-action-tokens.js';
 import { type ExpertContext, FlowMatchingExpert } from './flow-matching-expert.js';
 import { initializeWeights } from './initialization.js';
-import { KeyValueCache } from './key-value-cache.js';
 import { Qwen2ForCausalLM } from './qwen2.js';
 import { EagleVision } from './siglip.js';
 import type { VlaBatch } from './vla-batch.js';
 import { hasLanguageState, type VlaConfig } from './vla-config.js';
+import { decodeText, type StopIds, VlaDecoder } from './vla-decoder.js';
 
-export interface VlaLoss {
-  /** Scalar with gradients. */
-  loss: Tensor;
-  /** Its parts, scalars without gradients: flow_loss, or token_loss and token_accuracy. */
-  metrics: Record<string, Tensor>;
+/** What one pass over a batch gives the losses. */
+export interface VlaOutput {
+  /** Flow head: what the action expert sees, for batches with latent queries. */
+  context?: ExpertContext;
+  /** Float32 logits of the labelled positions, [M, W]. */
+  logits_MW?: Tensor;
 }
 
 export interface PredictOptions {
@@ -36,6 +40,18 @@ export interface PredictOptions {
   generator?: Generator;
   /** Flow head: Euler steps; default from the configuration. */
   steps?: number;
+  /**
+   * Per row, the probability of acting at once above which a reasoning VLA does; default one half (the likelier of the two).
+   * Uniform draws sample the decision.
+   */
+  skipAbove?: readonly number[];
+}
+
+export interface Prediction {
+  /** Normalised action chunks [B, C, A]. */
+  actions: Tensor;
+  /** Ids of each row's reasoning; [] where it acted at once. */
+  reasoning: number[][];
 }
 
 export class Vla extends nn.Module {
@@ -45,7 +61,8 @@ export class Vla extends nn.Module {
   readonly action_model?: FlowMatchingExpert;
   /** Only with state_token 'language'. */
   readonly state_embed?: nn.Linear;
-  readonly #actionTokens: DiscreteActionTokens | undefined;
+  /** Only with the discrete head. */
+  readonly actionTokens: DiscreteActionTokens | undefined;
 
   constructor(readonly config: VlaConfig) {
     super();
@@ -69,7 +86,7 @@ export class Vla extends nn.Module {
         ...(state_dim > 0 && config.state_token === 'expert' && { state_dim }),
       });
     } else {
-      this.#actionTokens = new DiscreteActionTokens(config.vocab_size, config.num_action_bins);
+      this.actionTokens = new DiscreteActionTokens(config.vocab_size, config.num_action_bins);
     }
   }
 
@@ -83,7 +100,8 @@ export class Vla extends nn.Module {
       .div(127.5)
       .sub(1);
     const visual_BVD = this.vision.forward(pixels.contiguous()).view([B, -1, this.config.language.hidden_size]);
-    if (this.state_embed === undefined) return visual_BVD;
+    // Questions about an image come without a robot's state.
+    if (this.state_embed === undefined || batch.state === undefined) return visual_BVD;
     const state_B1D = this.state_embed.forward(batch.state).unsqueeze(1);
     return torch.cat([visual_BVD, state_B1D.to(visual_BVD.dtype)], 1);
   }
@@ -102,71 +120,104 @@ export class Vla extends nn.Module {
     );
   }
 
-  /** The expert's context: latent actions of the queries, image tokens, state. */
-  actionContext(batch: VlaBatch): ExpertContext {
-    const expert = this.#expert();
-    const { latent_index } = batch;
-    if (latent_index === undefined) throw new TypeError('the flow head needs latent queries in the batch');
+  /** One pass: the expert's context and the logits of the labelled positions, whichever the batch asks for. */
+  forward(batch: VlaBatch): VlaOutput {
     const visual_BVD = this.encodeImages(batch);
-    const { hidden_BSD: latents } = this.language_model.forward({
-      inputs_embeds: this.embed(batch, visual_BVD),
-      rows: latent_index,
-      logits: 'none',
-    });
-    return expert.encode({ latents, visual_tokens: visual_BVD, state: batch.state });
-  }
-
-  /** The training loss of a batch with actions. */
-  compute_loss(batch: VlaBatch): VlaLoss {
-    if (this.action_model) {
-      if (batch.actions === undefined) throw new TypeError('the flow loss needs actions in the batch');
-      const numSamples = this.config.action.num_flow_samples;
-      const { loss } = this.action_model.flowLoss(this.actionContext(batch), batch.actions, batch.action_mask, {
-        numSamples,
+    const inputs_embeds = this.embed(batch, visual_BVD);
+    const { latent_index, label_index } = batch;
+    if (label_index === undefined) {
+      if (latent_index === undefined) throw new TypeError('the batch has neither labels nor latent queries');
+      const { hidden_BSD: latents } = this.language_model.forward({
+        inputs_embeds,
+        rows: latent_index,
+        logits: 'none',
       });
-      return { loss, metrics: { flow_loss: loss.detach() } };
+      return { context: this.#context(latents, visual_BVD, batch) };
     }
-    const { label_index, labels } = batch;
-    if (label_index === undefined || labels === undefined)
-      throw new TypeError('the token loss needs labels in the batch');
-    const inputs_embeds = this.embed(batch, this.encodeImages(batch));
-    const { logits } = this.language_model.forward({ inputs_embeds, logits: label_index });
+    const { hidden_BSD, logits } = this.language_model.forward({ inputs_embeds, logits: label_index });
     const logits_MW = (logits as Tensor).to('float32');
-    const loss = F.cross_entropy(logits_MW, labels);
-    const token_accuracy = noGrad(() => logits_MW.detach().argmax(-1).eq(labels).to('float32').mean());
-    return { loss, metrics: { token_loss: loss.detach(), token_accuracy } };
+    if (latent_index === undefined) return { logits_MW };
+    const [B = 0, , D = 0] = hidden_BSD.shape;
+    const latents = hidden_BSD.flatten(0, 1).index_select(0, latent_index).view([B, -1, D]);
+    return { context: this.#context(latents, visual_BVD, batch), logits_MW };
   }
 
-  /** Normalised action chunks [B, C, A] for a batch without actions. Runs without gradients. */
-  predict(batch: VlaBatch, options: PredictOptions = {}): Tensor {
+  /** The expert's context: latent actions of the queries, image tokens, state. */
+  #context(latents: Tensor, visual_BVD: Tensor, { state }: VlaBatch): ExpertContext {
+    return this.#expert().encode({ latents, visual_tokens: visual_BVD, ...(state && { state }) });
+  }
+
+  /** Thinks where the model is a reasoning VLA and decides to, then acts. For a batch without actions. No gradients. */
+  predict(batch: VlaBatch, options: PredictOptions = {}): Prediction {
+    const { max_reasoning_tokens: maxTokens, action_head } = this.config;
     return noGrad(() => {
-      if (this.action_model === undefined) return this.#generateActionTokens(batch);
-      const { steps = this.config.action.num_sampling_steps, ...random } = options;
-      return this.action_model.sample(this.actionContext(batch), { steps, ...random });
+      if (action_head === 'flow' && maxTokens === 0) {
+        const actions = this.#sample(this.forward(batch).context as ExpertContext, options);
+        return { actions, reasoning: batch.prompt_lengths.map(() => []) };
+      }
+      const visual_BVD = this.encodeImages(batch);
+      const decoder = new VlaDecoder(this.language_model, this.embed(batch, visual_BVD), batch.prompt_lengths);
+      try {
+        const skipAbove = options.skipAbove && { skipAbove: options.skipAbove };
+        const reasoning =
+          maxTokens === 0
+            ? batch.prompt_lengths.map(() => [])
+            : decodeText(decoder, { maxTokens, stop: this.#actingIds(batch), ...skipAbove });
+        if (this.action_model === undefined) return { actions: this.#actionTokenChunks(decoder), reasoning };
+        const latents = decoder.append(batch.prompt_lengths.map(() => this.#latentIds(batch)));
+        return { actions: this.#sample(this.#context(latents, visual_BVD, batch), options), reasoning };
+      } finally {
+        decoder.dispose();
+      }
     });
   }
 
-  /** Greedy action tokens, C * A of them; every prompt of the batch has the same length. */
-  #generateActionTokens(batch: VlaBatch): Tensor {
-    const tokens = this.#actionTokens as DiscreteActionTokens;
-    const { chunk_size: C, action_dim: A, num_action_bins } = this.config;
-    const B = batch.input_ids.shape[0] ?? 0;
-    const cache = new KeyValueCache();
-    try {
-      const ids: number[][] = Array.from({ length: B }, () => []);
-      let inputs_embeds = this.embed(batch, this.encodeImages(batch));
-      for (let i = 0; i < C * A; i++) {
-        const { logits } = this.language_model.forward({ inputs_embeds, cache, logits: 'last' });
-        const rows = (logits as Tensor).squeeze(1).narrow(-1, tokens.firstId, num_action_bins);
-        const next_B = rows.argmax(-1).add(tokens.firstId);
-        for (const [b, id] of (next_B.tolist() as number[]).entries()) ids[b]?.push(Number(id));
-        inputs_embeds = this.language_model.embed(next_B.unsqueeze(1));
+  /** Greedy answers to questions, token ids without the end token. */
+  answer(batch: VlaBatch, { maxTokens, endId }: { maxTokens: number; endId: number }): number[][] {
+    return noGrad(() => {
+      const inputs_embeds = this.embed(batch, this.encodeImages(batch));
+      const decoder = new VlaDecoder(this.language_model, inputs_embeds, batch.prompt_lengths);
+      try {
+        return decodeText(decoder, { maxTokens, stop: { first: endId, last: endId } });
+      } finally {
+        decoder.dispose();
       }
-      const chunks = ids.flatMap((row) => [...tokens.decodeChunk(row, C, A)]);
-      return torch.tensor(Float32Array.from(chunks), { shape: [B, C, A], device: batch.input_ids.device });
-    } finally {
-      cache.dispose();
+    });
+  }
+
+  #sample(context: ExpertContext, options: PredictOptions): Tensor {
+    const { steps = this.config.action.num_sampling_steps, noise, generator } = options;
+    return this.#expert().sample(context, { steps, ...(noise && { noise }), ...(generator && { generator }) });
+  }
+
+  /** The tokens that end reasoning: the first latent query, or any action token. */
+  #actingIds(batch: VlaBatch): StopIds {
+    const tokens = this.actionTokens;
+    if (tokens !== undefined) return { first: tokens.firstId, last: tokens.lastId };
+    const first = this.#latentIds(batch)[0] as number;
+    return { first, last: first };
+  }
+
+  #latentIds({ latent_ids }: VlaBatch): readonly number[] {
+    if (latent_ids === undefined) throw new TypeError('the flow head needs latent_ids in the batch');
+    return latent_ids;
+  }
+
+  /** Greedy action tokens, C * A of them for each row. */
+  #actionTokenChunks(decoder: VlaDecoder): Tensor {
+    const tokens = this.actionTokens as DiscreteActionTokens;
+    const { chunk_size: C, action_dim: A, num_action_bins } = this.config;
+    const B = decoder.logits.shape[0] ?? 0;
+    const ids: number[][] = Array.from({ length: B }, () => []);
+    for (let i = 0; i < C * A; i++) {
+      const next = scope(
+        () => decoder.logits.narrow(-1, tokens.firstId, num_action_bins).argmax(-1).to('int32').tolist() as number[],
+      );
+      for (const [b, index] of next.entries()) ids[b]?.push(index + tokens.firstId);
+      if (i + 1 < C * A) scope(() => void decoder.append(next.map((index) => [index + tokens.firstId])));
     }
+    const chunks = ids.flatMap((row) => [...tokens.decodeChunk(row, C, A)]);
+    return torch.tensor(Float32Array.from(chunks), { shape: [B, C, A], device: decoder.logits.device });
   }
 
   #expert(): FlowMatchingExpert {

@@ -35,6 +35,76 @@ const datasetSchema = z
   })
   .describe('training data');
 
+const multimodalSchema = z
+  .strictObject({
+    root: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe('directory of questions about images (LLaVA JSON), learned beside the robot data'),
+    share: fraction
+      .default(0)
+      .describe('share of multimodal samples among all; 0: robot data alone, 1: multimodal data alone'),
+    schedule: z
+      .enum(['mixed', 'alternate'])
+      .default('mixed')
+      .describe('both kinds in every step, or whole steps of one kind in turn (as InstructVLA does)'),
+  })
+  .describe('multimodal data');
+
+const reasoningSchema = z
+  .strictObject({
+    frames: z
+      .enum(['none', 'all', 'kept'])
+      .default('none')
+      .describe('frames whose reasoning is learned: none (specialist), all (reasoning VLA), kept (after pruning)'),
+    keep_labels: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe("file of 'dualvla prune'; null: what the data set's reasoning.keep says"),
+    pruned: z
+      .enum(['drop', 'label-mask'])
+      .default('drop')
+      .describe('a pruned frame acts without reasoning, or keeps its text as context without labels'),
+  })
+  .describe('reasoning text of robot data');
+
+const weight = z.number().nonnegative().default(1);
+const lossSchema = z
+  .strictObject({
+    normalization: z
+      .enum(['token', 'group'])
+      .default('token')
+      .describe('one mean over all labelled tokens (Eq. 3), or a mean each for actions, reasoning and answers'),
+    action_weight: weight,
+    text_weight: weight,
+    stop_weight: weight.describe('decision to act without reasoning (flow head)'),
+    multimodal_weight: weight,
+  })
+  .describe('hard-label loss');
+
+const distillationSchema = z
+  .strictObject({
+    action_teacher: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe('run or checkpoint of the specialist that teaches actions on robot data (Eq. 5)'),
+    reasoning_teacher: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe('run or checkpoint of the reasoning VLA that teaches on multimodal data (Eq. 6)'),
+    lambda: z.number().nonnegative().default(0.15).describe('weight of distillation (Eq. 7)'),
+    temperature: z.number().positive().default(1).describe('softening of both distributions (Eq. 5, 6)'),
+    adaptive: z
+      .enum(['off', 'advantage'])
+      .default('off')
+      .describe('beyond the switch by domain: weigh each sample by how much better the teacher fits its label'),
+  })
+  .describe('dual-teacher distillation');
+
 const tokenizerSchema = z
   .strictObject({
     path: z
@@ -106,7 +176,9 @@ export const trainConfigSchema = z
         'stop after this many seconds of training time (kept in the checkpoint) even if steps are left; the schedule ' +
           'then follows elapsed time, so a resumed run is not bit-for-bit the uninterrupted one',
       ),
-    batch_size: positive.default(32).describe('samples in one forward pass, over all processes together'),
+    batch_size: positive
+      .default(32)
+      .describe('samples in one forward pass, robot and multimodal, over all processes together'),
     grad_accumulation: positive.default(1).describe('forward passes in one optimiser step'),
     log_every: positive.default(10).describe('optimiser steps between log lines (metrics.jsonl has every step)'),
     save_every: count.default(500).describe('optimiser steps between checkpoints (0: only at the end)'),
@@ -120,7 +192,23 @@ export const trainConfigSchema = z
     eval_every: count.default(0).describe('optimiser steps between validation passes (0: off)'),
     eval_batches: positive.default(8).describe('batches in one validation pass'),
     tensorboard: z.boolean().default(true).describe('write TensorBoard event files to the run directory'),
+    init_from: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe('run or checkpoint whose weights, tokenizer and statistics the run starts from'),
+    freeze: z
+      .array(z.string())
+      .default([])
+      .describe('parts that are not trained, by the beginning of their parameters names, e.g. action_model'),
+    gradient_cosine_every: count
+      .default(0)
+      .describe('steps between measurements of the angle between text and action gradients (0: off)'),
     dataset: datasetSchema.prefault({}),
+    multimodal: multimodalSchema.prefault({}),
+    reasoning: reasoningSchema.prefault({}),
+    loss: lossSchema.prefault({}),
+    distillation: distillationSchema.prefault({}),
     tokenizer: tokenizerSchema.prefault({}),
     policy: vlaConfigSchema.prefault({}).describe('the model'),
     optimizer: optimizerSchema.prefault({}),

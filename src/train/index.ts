@@ -56,6 +56,6 @@ export {
 } from './pretrained.js';
 export { formatTrainEvent } from './progress-line.js';
 export { defaultRunDirectory, holdsRun, RUN_CONFIG_FILE } from './run-directory.js';
-export { trainSpecialist } from './specialist.js';
 export { TensorBoardWriter } from './tensorboard.js';
+export { trainVla } from './train-vla.js';
 export { type RunMode, trainInWorker } from './trainer.js';

@@ -183,12 +183,15 @@ function scalars(tensors: Record<string, Tensor>): Record<string, number> {
   return Object.fromEntries(names.map((name, i) => [name, (values as number[])[i] as number]));
 }
 
+/** Mean of every scalar over the records that have it. */
 function meanOf(records: readonly Record<string, number>[]): Record<string, number> {
-  const sums: Record<string, number> = {};
+  const values: Record<string, number[]> = {};
   for (const record of records) {
-    for (const [name, value] of Object.entries(record)) sums[name] = (sums[name] ?? 0) + value / records.length;
+    for (const [name, value] of Object.entries(record)) values[name] = [...(values[name] ?? []), value];
   }
-  return sums;
+  return Object.fromEntries(
+    Object.entries(values).map(([name, list]) => [name, list.reduce((sum, value) => sum + value, 0) / list.length]),
+  );
 }
 
 async function validate<B>(

@@ -96,12 +96,17 @@ export function readPretrainedParts(path: string): PretrainedParts {
   };
 }
 
+/** Puts the weights of a run, checkpoint or `pretrained_model` into a model of the same shape. @throws StateDictError */
+export function loadPretrainedWeights(model: Vla, path: string): void {
+  scope(() => void model.load_state_dict(safetensors.load(join(findPretrained(path), WEIGHTS_FILE))));
+}
+
 /** Loads a trained model with its parts, ready for inference on `device`. */
 export function loadPretrained(path: string, device = 'cpu'): PretrainedParts & { model: Vla } {
   const directory = findPretrained(path);
   const parts = readPretrainedParts(directory);
   const model = new Vla(parts.config);
-  scope(() => void model.load_state_dict(safetensors.load(join(directory, WEIGHTS_FILE))));
+  loadPretrainedWeights(model, directory);
   model.to({ device });
   model.eval();
   return { ...parts, model };

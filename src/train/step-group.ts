@@ -7,6 +7,8 @@ import type { StepEvent } from './events.js';
 export class StepGroup {
   #steps = 0;
   #sums: Record<string, number> = {};
+  /** Steps that had a value: some are measured now and then. */
+  #counts: Record<string, number> = {};
   #gradNorm = 0;
   #seconds = 0;
   #waited = 0;
@@ -16,7 +18,10 @@ export class StepGroup {
   /** Adds one optimiser step of `seconds`, `waited` of them spent waiting for data. */
   add(loss: number, parts: Record<string, number>, gradNorm: number, seconds: number, waited: number): void {
     this.#steps += 1;
-    for (const [name, value] of Object.entries({ loss, ...parts })) this.#sums[name] = (this.#sums[name] ?? 0) + value;
+    for (const [name, value] of Object.entries({ loss, ...parts })) {
+      this.#sums[name] = (this.#sums[name] ?? 0) + value;
+      this.#counts[name] = (this.#counts[name] ?? 0) + 1;
+    }
     this.#gradNorm += gradNorm;
     this.#seconds += seconds;
     this.#waited += waited;
@@ -26,7 +31,7 @@ export class StepGroup {
   take(step: number, lr: number, elapsedSeconds: number): StepEvent {
     const { config } = this;
     const { loss = Number.NaN, ...parts } = Object.fromEntries(
-      Object.entries(this.#sums).map(([name, sum]) => [name, sum / this.#steps]),
+      Object.entries(this.#sums).map(([name, sum]) => [name, sum / (this.#counts[name] ?? 1)]),
     );
     const perStep = this.#seconds / this.#steps;
     const bySteps = (config.steps - step) * perStep;
@@ -46,6 +51,7 @@ export class StepGroup {
     };
     this.#steps = this.#gradNorm = this.#seconds = this.#waited = 0;
     this.#sums = {};
+    this.#counts = {};
     return event;
   }
 }

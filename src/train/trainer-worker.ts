@@ -3,7 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPortable } from './errors.js';
-import { trainSpecialist } from './specialist.js';
+import { trainVla } from './train-vla.js';
 import { ABANDON, SAVE_AND_STOP, type TrainerMessage, type TrainJob } from './trainer.js';
 
 const port = parentPort;
@@ -20,7 +20,7 @@ const shouldStop = (): boolean => {
   return asked() === SAVE_AND_STOP;
 };
 try {
-  for await (const event of trainSpecialist(config, mode, shouldStop)) post({ event });
+  for await (const event of trainVla(config, mode, shouldStop)) post({ event });
 } catch (error) {
   if (error !== abandoned) post({ error: toPortable(error) });
 }
