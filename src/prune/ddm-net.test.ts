@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { expectClose, type Golden, goldenPresent, readGolden } from '../model/golden.test-support.js';
+import { expectAllclose } from '../torch/allclose.test-support.js';
 import { noGrad, scope, type Tensor, torch } from '../torch/index.js';
 import {
   boundaryProbability,
@@ -9,6 +9,7 @@ import {
   pairwiseDistance,
   RELEASED_DDM_NET,
 } from './ddm-net.js';
+import { goldenPresent, readGoldenJson, readGoldenTensors } from './golden.test-support.js';
 
 const TINY: DdmNetConfig = {
   ...RELEASED_DDM_NET,
@@ -20,23 +21,27 @@ const TINY: DdmNetConfig = {
 };
 
 describe.skipIf(!goldenPresent)('DDM-Net as released (fixture 08a)', () => {
-  let golden: Golden<{ decoder_layers: number }>;
+  let inputs: Record<string, Tensor>;
+  let outputs: Record<string, Tensor>;
+  let tolerance: { atol: number; rtol: number };
   let output: DdmNetOutput;
   let model: DdmNet;
 
   beforeAll(() => {
-    golden = readGolden('08a_ddm_net');
+    inputs = readGoldenTensors('08a_ddm_net', 'inputs');
+    outputs = readGoldenTensors('08a_ddm_net', 'outputs');
+    tolerance = readGoldenJson<{ suggested_tolerance: typeof tolerance }>('08a_ddm_net').suggested_tolerance;
     model = new DdmNet({ ...RELEASED_DDM_NET, width: 2 }).eval();
-    model.load_state_dict(golden.weights);
-    output = noGrad(() => model.forward(golden.inputs.frames as Tensor));
+    model.load_state_dict(readGoldenTensors('08a_ddm_net', 'weights'));
+    output = noGrad(() => model.forward(inputs.frames as Tensor));
   });
 
-  const expected = (name: string): Tensor => golden.outputs[`forward/${name}`] ?? (golden.outputs[name] as Tensor);
+  const expected = (name: string): Tensor => outputs[name] as Tensor;
 
   it('pools the backbone', () => {
-    const frames = golden.inputs.frames as Tensor;
+    const frames = inputs.frames as Tensor;
     noGrad(() => model.frame_features(frames.reshape([22, 3, 36, 36]))).forEach((x, i) => {
-      expectClose(x, expected(`backbone/layer${i + 2}_pooled`), golden.tolerance, `layer ${i + 2}`);
+      expectAllclose(x, expected(`backbone/layer${i + 2}_pooled`), { ...tolerance, what: `layer ${i + 2}` });
     });
   });
 
@@ -53,26 +58,27 @@ describe.skipIf(!goldenPresent)('DDM-Net as released (fixture 08a)', () => {
       'cross_rgb',
       'cross_ddm',
     ] as const)
-      expectClose(output[name], expected(name), golden.tolerance, name);
-    expectClose(
-      pairwiseDistance(output.multi_level_features),
-      expected('distance_before_norm'),
-      golden.tolerance,
-      'distance',
-    );
-    expectClose(model.pos.position_table, expected('position_table'), golden.tolerance, 'positions');
+      expectAllclose(output[name], expected(name), { ...tolerance, what: name });
+    expectAllclose(pairwiseDistance(output.multi_level_features), expected('distance_before_norm'), {
+      ...tolerance,
+      what: 'distance',
+    });
+    expectAllclose(model.pos.position_table, expected('position_table'), { ...tolerance, what: 'positions' });
   });
 
   it('gives the logits of all layers and the score', () => {
-    expectClose(output.logits, expected('logits_all_layers'), golden.tolerance, 'logits');
-    expectClose(output.logits_rgb, expected('logits_rgb_all_layers'), golden.tolerance, 'rgb');
-    expectClose(output.logits_ddm, expected('logits_ddm_all_layers'), golden.tolerance, 'ddm');
-    expectClose(boundaryProbability(output), expected('boundary_score'), golden.tolerance, 'score');
+    expectAllclose(output.logits, expected('logits_all_layers'), { ...tolerance, what: 'logits' });
+    expectAllclose(output.logits_rgb, expected('logits_rgb_all_layers'), { ...tolerance, what: 'rgb' });
+    expectAllclose(output.logits_ddm, expected('logits_ddm_all_layers'), { ...tolerance, what: 'ddm' });
+    expectAllclose(boundaryProbability(output), expected('boundary_score'), { ...tolerance, what: 'score' });
   });
 
   it('gives one window alone what it gives it in a batch', () => {
-    const one = noGrad(() => model.forward((golden.inputs.frames as Tensor).narrow(0, 1, 1)));
-    expectClose(boundaryProbability(one), expected('boundary_score').narrow(0, 1, 1), golden.tolerance, 'score');
+    const one = noGrad(() => model.forward((inputs.frames as Tensor).narrow(0, 1, 1)));
+    expectAllclose(boundaryProbability(one), expected('boundary_score').narrow(0, 1, 1), {
+      ...tolerance,
+      what: 'score',
+    });
   });
 });
 
@@ -92,7 +98,7 @@ describe('DDM-Net', () => {
       model.forward_features(model.frame_features(frames), windows).logits,
       model.forward(torch.stack([frames.narrow(0, 0, 5), frames.narrow(0, 2, 5)])).logits,
     ]) as [Tensor, Tensor];
-    expectClose(together, apart, { atol: 1e-5, rtol: 1e-4 });
+    expectAllclose(together, apart, { atol: 1e-5, rtol: 1e-4 });
   });
 
   it('sends gradients into everything but what the released model leaves unused', () => {

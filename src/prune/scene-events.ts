@@ -1,0 +1,328 @@
+/**
+ * The scene layer of dual-layer pruning (paper Sec. 3.2.1): DDM-Net trained on a few labelled episodes says of every frame how likely an
+ * event begins there. Training, scoring, and the checkpoint (`model.safetensors` + `config.json`).
+ *
+ * What the paper and DDM-Net leave to the data is in the configuration: a window has k frames a side at `stride`; beyond an episode's ends its
+ * end frames repeat. Robot data of 3-5 Hz need every frame, where DDM-Net on 25-Hz video takes every third.
+ *
+ * A training step takes whole stretches of some episodes, so that a frame's backbone pass serves every window that it is in, and from
+ * each as many windows centred on a boundary as not (class-balanced, as released).
+ *
+ * Knows nothing about data set formats; `scene-frames.ts` reads them.
+ *
+ * Shapes: T frames of an episode, H x W pixels, C = 3 x cameras.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeDurable } from '../data/durable-file.js';
+import { SeededRandom } from '../data/random.js';
+import { noGrad, optim, safetensors, scope, type Tensor, torch } from '../torch/index.js';
+import { boundaryProbability, DdmNet, type DdmNetConfig } from './ddm-net.js';
+import { PruneError } from './errors.js';
+import { pickBoundaries } from './event-boundaries.js';
+
+/** Pictures of an episode for the network: uint8 [T, H, W, C], the cameras' RGB one after the other. */
+export interface SceneFrames {
+  readonly data: Uint8Array;
+  readonly numFrames: number;
+  readonly size: number;
+  readonly channels: number;
+}
+
+export interface LabelledScene {
+  readonly frames: SceneFrames;
+  /** Frames at which an event begins. */
+  readonly boundaries: readonly number[];
+}
+
+/** Everything that scoring needs beside the weights; what config.json holds. */
+export interface SceneEventConfig {
+  readonly net: DdmNetConfig;
+  readonly cameras: readonly string[];
+  /** H = W. */
+  readonly image_size: number;
+  /** Frames between neighbours of a window. */
+  readonly stride: number;
+  /** See PickOptions. */
+  readonly threshold: number;
+  readonly scope: number;
+}
+
+/**
+ * Trains on a CPU in about a minute from a few dozen episodes of 64-pixel frames at 3-5 Hz: a quarter of ResNet-50's blocks at an eighth
+ * of the width, no stride or pooling before the first layer (a gripper is a few pixels).
+ *
+ * Events of such data follow each other within a frame or two, so the released +-5 frames of suppression would lose most of them.
+ */
+export const SMALL_SCENE_EVENTS: SceneEventConfig = {
+  net: {
+    width: 8,
+    blocks: [1, 1, 1, 1],
+    frames_per_side: 5,
+    decoder_layers: 2,
+    heads: 4,
+    num_queries: 5,
+    dropout: 0.1,
+    in_channels: 3,
+    stem_stride: 2,
+    stem_pool: false,
+  },
+  cameras: ['third'],
+  image_size: 64,
+  stride: 1,
+  threshold: 0.5,
+  scope: 0,
+};
+
+export interface TrainSceneOptions {
+  readonly scenes: readonly LabelledScene[];
+  readonly config?: SceneEventConfig;
+  readonly steps?: number;
+  /** Peak of a cosine schedule. */
+  readonly learningRate?: number;
+  readonly weightDecay?: number;
+  /** Episodes of a step, and windows of each class from each. */
+  readonly episodesPerStep?: number;
+  readonly windowsPerClass?: number;
+  /** Frames of an episode that a step uses; longer ones give a random stretch. */
+  readonly maxFrames?: number;
+  readonly seed?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: (step: { step: number; steps: number; loss: number; learningRate: number }) => void;
+}
+
+/** Trains DDM-Net on labelled scenes. The same seed gives the same weights. Throws PruneError when there is nothing to learn from. */
+export function trainSceneNet(options: TrainSceneOptions): DdmNet {
+  const {
+    scenes,
+    config = SMALL_SCENE_EVENTS,
+    steps = 300,
+    learningRate = 1e-3,
+    weightDecay = 0.05,
+    seed = 0,
+  } = options;
+  const { episodesPerStep = 8, windowsPerClass = 4, maxFrames = 32 } = options;
+  if (!scenes.some(({ boundaries }) => boundaries.length > 0))
+    throw new PruneError(`None of the ${scenes.length} labelled episodes has an event boundary to learn from`);
+  torch.manual_seed(seed);
+  const random = new SeededRandom(seed, 0x5ce7e);
+  const model = new DdmNet({ ...config.net, in_channels: 3 * config.cameras.length }).train();
+  const optimizer = new optim.AdamW(model.parameters(), { lr: learningRate, weight_decay: weightDecay });
+  const schedule = optim.schedules.cosine_with_warmup({
+    num_warmup_steps: Math.ceil(steps * 0.05),
+    num_training_steps: steps,
+  });
+  const order = Int32Array.from(scenes.keys());
+  let at = order.length;
+  for (let step = 0; step < steps; step++) {
+    options.signal?.throwIfAborted();
+    const chosen: LabelledScene[] = [];
+    while (chosen.length < Math.min(episodesPerStep, scenes.length)) {
+      if (at === order.length) {
+        random.shuffle(order);
+        at = 0;
+      }
+      chosen.push(scenes[order[at++] as number] as LabelledScene);
+    }
+    optim.setLearningRates(optimizer, schedule(step));
+    const loss = scope(() => {
+      const { pixels, windows, labels } = trainingBatch(chosen, config, { windowsPerClass, maxFrames }, random);
+      const loss = model.loss(model.forward_features(model.frame_features(pixels), windows), labels);
+      loss.backward();
+      optim.clip_grad_norm_(model.parameters(), 1);
+      optimizer.step();
+      optimizer.zero_grad();
+      return loss.item() as number;
+    });
+    if (!Number.isFinite(loss))
+      throw new PruneError(`The loss became ${loss} at step ${step}`, { hint: 'Try a lower learning rate' });
+    options.onStep?.({ step: step + 1, steps, loss, learningRate: learningRate * schedule(step) });
+  }
+  return model.eval();
+}
+
+interface Batch {
+  pixels: Tensor;
+  windows: Tensor;
+  labels: Tensor;
+}
+
+function trainingBatch(
+  scenes: readonly LabelledScene[],
+  config: SceneEventConfig,
+  { windowsPerClass, maxFrames }: { windowsPerClass: number; maxFrames: number },
+  random: SeededRandom,
+): Batch {
+  const pixels: Tensor[] = [];
+  const windows: number[] = [];
+  const labels: number[] = [];
+  let first = 0;
+  for (const { frames, boundaries } of scenes) {
+    const length = Math.min(frames.numFrames, maxFrames);
+    const from = random.below(frames.numFrames - length + 1);
+    pixels.push(augment(toPixels(frames, from, length), random));
+    const isBoundary = new Set(boundaries);
+    const reach = config.net.frames_per_side * config.stride;
+    // Within a stretch, only centres whose window lies in it: beyond the episode's own ends frames repeat, beyond the stretch's they do not.
+    const low = from === 0 ? 0 : from + reach;
+    const high = from + length === frames.numFrames ? frames.numFrames : from + length - reach;
+    for (const label of [1, 0]) {
+      const centres = Int32Array.from(
+        Array.from({ length: Math.max(high - low, 0) }, (_, i) => low + i).filter(
+          (t) => Number(isBoundary.has(t)) === label,
+        ),
+      );
+      random.shuffle(centres);
+      for (const centre of centres.subarray(0, windowsPerClass)) {
+        windows.push(...windowAt(centre, frames.numFrames, config).map((t) => first + t - from));
+        labels.push(label);
+      }
+    }
+    first += length;
+  }
+  return {
+    pixels: torch.cat(pixels, 0),
+    windows: torch.tensor(windows, { dtype: 'int64' }).reshape([labels.length, -1]),
+    labels: torch.tensor(labels, { dtype: 'int64' }),
+  };
+}
+
+/** Frame numbers of the window around `centre`; the episode's end frames repeat. */
+function windowAt(centre: number, numFrames: number, { net, stride }: SceneEventConfig): number[] {
+  const k = net.frames_per_side;
+  return Array.from({ length: 2 * k + 1 }, (_, i) => Math.min(Math.max(centre + (i - k) * stride, 0), numFrames - 1));
+}
+
+/** Frames [from, from + length) as normalised float32 [F, C, H, W]. */
+function toPixels({ data, size, channels }: SceneFrames, from: number, length: number): Tensor {
+  const area = size * size * channels;
+  const bytes = torch.tensor(data.slice(from * area, (from + length) * area), {
+    shape: [length, size, size, channels],
+  });
+  return bytes.permute([0, 3, 1, 2]).to('float32').div(127.5).sub(1).contiguous();
+}
+
+/** One random shift, mirror image and change of light for all frames of an episode: what is an event stays one. */
+function augment(pixels: Tensor, random: SeededRandom): Tensor {
+  const [, channels = 3, size = 0] = pixels.shape;
+  const pad = Math.max(1, Math.round(size / 16));
+  const [dx, dy] = [random.below(2 * pad + 1), random.below(2 * pad + 1)];
+  const shifted = torch.replication_pad2d(pixels, [pad, pad, pad, pad]).narrow(2, dy, size).narrow(3, dx, size);
+  const mirrored = random.below(2) === 1 ? shifted.flip([3]) : shifted;
+  const gain = torch
+    .tensor(Array.from({ length: channels }, () => 0.8 + 0.4 * random.float()))
+    .reshape([1, channels, 1, 1]);
+  return mirrored.mul(gain).add(0.4 * random.float() - 0.2);
+}
+
+/** A trained detector: scores of frames and the boundaries they mean. */
+export class SceneEventModel {
+  constructor(
+    readonly config: SceneEventConfig,
+    readonly net: DdmNet,
+  ) {
+    net.eval();
+  }
+
+  /** Probability [T] that an event begins at each frame; frames pass the backbone `batch` at a time. */
+  score(frames: SceneFrames, { batch = 64 }: { batch?: number } = {}): Float32Array {
+    const { image_size, cameras } = this.config;
+    if (frames.size !== image_size || frames.channels !== 3 * cameras.length)
+      throw new PruneError(
+        `The event detector was trained on ${cameras.length} cameras at ${image_size} pixels, these frames have ${frames.channels / 3} at ${frames.size}`,
+      );
+    const { numFrames } = frames;
+    return scope(() =>
+      noGrad(() => {
+        const parts = Array.from({ length: Math.ceil(numFrames / batch) }, (_, i) => {
+          const from = i * batch;
+          return scope(() => [...this.net.frame_features(toPixels(frames, from, Math.min(batch, numFrames - from)))]);
+        });
+        const features = [0, 1, 2].map((level) =>
+          torch.cat(
+            parts.map((part) => part[level] as Tensor),
+            0,
+          ),
+        );
+        const scores = new Float32Array(numFrames);
+        for (let from = 0; from < numFrames; from += batch) {
+          const length = Math.min(batch, numFrames - from);
+          const windows = Array.from({ length }, (_, i) => windowAt(from + i, numFrames, this.config)).flat();
+          const part = scope(() => {
+            const rows = torch.tensor(windows, { dtype: 'int64' }).reshape([length, -1]);
+            return boundaryProbability(
+              this.net.forward_features(features as [Tensor, Tensor, Tensor], rows),
+            ).data<Float32Array>();
+          });
+          scores.set(part, from);
+        }
+        return scores;
+      }),
+    );
+  }
+
+  /** Frames at which events begin. The first frame of an episode is where it begins, not an event. */
+  boundaries(scores: ArrayLike<number>): number[] {
+    return pickBoundaries(scores, { ...this.config, beginIgnore: 1 });
+  }
+
+  /** Writes `model.safetensors` and `config.json` into a folder; the configuration last, so that a folder with one is whole. */
+  save(folder: string, notes: Readonly<Record<string, unknown>> = {}): void {
+    mkdirSync(folder, { recursive: true });
+    safetensors.save(join(folder, 'model.safetensors'), this.net.state_dict());
+    const config = { type: 'scene-events', version: 1, ...this.config, ...notes };
+    writeDurable(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  }
+
+  /** Reads what `save` wrote. Throws PruneError naming the file that is missing or wrong. */
+  static load(folder: string): SceneEventModel {
+    const path = join(folder, 'config.json');
+    let raw: unknown;
+    try {
+      raw = JSON.parse(readFileSync(path, 'utf8'));
+    } catch (cause) {
+      throw new PruneError('This is no event detector', {
+        file: path,
+        hint: 'Train one with: dualvla prune train-scene DATASET --out FOLDER',
+        cause,
+      });
+    }
+    const parsed = configSchema.safeParse(raw);
+    if (!parsed.success)
+      throw new PruneError(`Not an event detector's configuration: ${parsed.error.issues[0]?.message}`, {
+        file: path,
+        field: parsed.error.issues[0]?.path.join('.'),
+      });
+    const { type: _type, version: _version, ...config } = parsed.data;
+    const net = new DdmNet({ ...config.net, in_channels: 3 * config.cameras.length });
+    const weights = safetensors.open(join(folder, 'model.safetensors'));
+    // Released checkpoints also count batches, which nothing reads.
+    const keys = weights.keys.filter((key) => !key.endsWith('.num_batches_tracked'));
+    net.load_state_dict(Object.fromEntries(keys.map((key) => [key, weights.get(key)])));
+    return new SceneEventModel(config, net);
+  }
+}
+
+const count = z.number().int().positive();
+const configSchema = z.object({
+  type: z.literal('scene-events'),
+  version: z.literal(1),
+  net: z.object({
+    width: count,
+    blocks: z.tuple([count, count, count, count]),
+    frames_per_side: count,
+    decoder_layers: count,
+    heads: count,
+    num_queries: count,
+    dropout: z.number().min(0).max(1),
+    in_channels: count,
+    stem_stride: z.union([z.literal(1), z.literal(2)]),
+    stem_pool: z.boolean(),
+  }),
+  cameras: z.array(z.string()).min(1),
+  image_size: count,
+  stride: count,
+  threshold: z.number(),
+  scope: z.number().int().nonnegative(),
+});

@@ -1,0 +1,52 @@
+/**
+ * Pictures for the scene layer out of LeRobot data sets: some cameras of an episode, scaled to one size, their colours side by side.
+ * Knows nothing about networks.
+ */
+import type { ImageSequence, LeRobotDataset } from '../data/index.js';
+import { PruneError } from './errors.js';
+import type { SceneFrames } from './scene-events.js';
+
+export interface SceneFrameOptions {
+  readonly cameras: readonly string[];
+  readonly size: number;
+}
+
+/** Frames of episodes [from, to). Throws PruneError when a camera is not there. */
+export async function readSceneFrames(
+  dataset: LeRobotDataset,
+  range: { readonly from: number; readonly to: number },
+  { cameras, size }: SceneFrameOptions,
+): Promise<SceneFrames[]> {
+  checkCameras(dataset, cameras);
+  const episodes = await dataset.readImages(range, cameras, size);
+  return episodes.map((images) =>
+    interleave(
+      cameras.map((camera) => images[camera] as ImageSequence),
+      size,
+    ),
+  );
+}
+
+/** Throws PruneError naming the cameras there are, when one of `cameras` is not among them. */
+export function checkCameras(dataset: LeRobotDataset, cameras: readonly string[]): void {
+  const absent = cameras.find((camera) => !(camera in dataset.cameras));
+  if (absent === undefined && cameras.length > 0) return;
+  const known = Object.keys(dataset.cameras).join(', ') || 'none';
+  throw new PruneError(`The data set has no camera "${absent ?? ''}"; it has: ${known}`, {
+    file: dataset.folder,
+    hint: 'Choose with --cameras',
+  });
+}
+
+function interleave(sequences: readonly ImageSequence[], size: number): SceneFrames {
+  const [first] = sequences as [ImageSequence, ...ImageSequence[]];
+  const numFrames = first.data.length / (size * size * 3);
+  const channels = 3 * sequences.length;
+  if (sequences.length === 1) return { data: first.data, numFrames, size, channels };
+  const data = new Uint8Array(numFrames * size * size * channels);
+  sequences.forEach(({ data: rgb }, s) => {
+    for (let pixel = 0; pixel * 3 < rgb.length; pixel++)
+      for (let c = 0; c < 3; c++) data[pixel * channels + s * 3 + c] = rgb[pixel * 3 + c] as number;
+  });
+  return { data, numFrames, size, channels };
+}
