@@ -2,7 +2,7 @@
  * A trained checkpoint as a policy for rollouts: loads the weights, names cameras as the simulator does, and tells what
  * pictures it wants to see.
  */
-import type { VlaPolicyOptions } from '../model/policy.js';
+import type { VlaPolicy, VlaPolicyOptions } from '../model/policy.js';
 import { CAMERAS, type CameraName } from '../sim/index.js';
 import { loadPolicy } from '../train/pretrained.js';
 import type { ActingPolicy, RolloutPolicy } from './rollout.js';
@@ -15,16 +15,27 @@ export class UnknownCameraError extends Error {
   }
 }
 
+/** A checkpoint that acts, and how it thinks. */
+export interface CheckpointPolicy extends Extract<RolloutPolicy, { kind: 'policy' }> {
+  /** The text behind the chunk a session carries out; null if there is none. */
+  policy: ActingPolicy & { thought(session: number): string | null };
+  /** Whether it is a reasoning VLA. */
+  reasons: boolean;
+  /** Counted over all sessions: predictions, those with reasoning, its tokens. */
+  thinking: Readonly<VlaPolicy['thinking']>;
+}
+
 /**
  * @param path a run directory, a checkpoint in it, or its `pretrained_model`
  * @throws NoPretrainedModelError without a checkpoint; UnknownCameraError
  */
-export function loadCheckpointPolicy(path: string, options: VlaPolicyOptions = {}): RolloutPolicy {
+export function loadCheckpointPolicy(path: string, options: VlaPolicyOptions = {}): CheckpointPolicy {
   const policy = loadPolicy(path, options);
   const { config } = policy.model;
   const columns = new Map(config.cameras.map((column) => [column, cameraOf(column, path)]));
-  const acting: ActingPolicy = {
+  const acting: CheckpointPolicy['policy'] = {
     reset: (session) => policy.reset(session),
+    thought: (session) => policy.thought(session),
     act: (requests) =>
       policy.act(
         requests.map(({ session, observation }) => ({
@@ -42,6 +53,8 @@ export function loadCheckpointPolicy(path: string, options: VlaPolicyOptions = {
   return {
     kind: 'policy',
     policy: acting,
+    reasons: config.max_reasoning_tokens > 0,
+    thinking: policy.thinking,
     imageSize: config.vision.image_size,
     cameras: [...new Set(columns.values())],
   };
