@@ -13,6 +13,7 @@ export * from './loader.js';
 export type { LoaderEpisode, LoaderTable, StateStats } from './loader-table.js';
 export * from './multimodal-dataset.js';
 export * from './multimodal-loader.js';
+export * from './multimodal-tsv.js';
 export * from './statistics.js';
 export { syntheticEpisode, syntheticFeatures } from './synthetic-episode.js';
 export {

@@ -27,6 +27,16 @@ export {
 } from './errors.js';
 export { Expert, type ExpertOptions, type ExpertStep } from './expert.js';
 export { type ExpertRow, type ExpertTableOptions, expertTable } from './expert-table.js';
+export {
+  FAMILIES,
+  type Family,
+  generateMultimodal,
+  type MultimodalEvent,
+  type MultimodalInfo,
+  type MultimodalOptions,
+  type MultimodalSummary,
+  parseFamilies,
+} from './multimodal/index.js';
 export type { ImageBox, Reasoning } from './narration.js';
 export { Random, SEEDS, type SeedRange, type Split, seedOf, testSeed, trainSeed, validationSeed } from './random.js';
 export { type CameraSpec, ROBOTS, type RobotName, type RobotSpec } from './robots.js';
