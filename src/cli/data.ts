@@ -6,6 +6,7 @@ import type { LeRobotDataset } from '../data/index.js';
 import type { DemonstrationsRecipe } from '../recipes/index.js';
 import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
 import { CommandError, EXIT, UsageError } from './errors.js';
+import { registerMultimodal } from './multimodal.js';
 import { list, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
 import { formatTable } from './terminal.js';
@@ -68,6 +69,7 @@ export function registerData(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('before', READ_EXAMPLES)
     .action(validate);
+  registerMultimodal(data);
 }
 
 async function generate(flags: GenerateFlags): Promise<void> {
