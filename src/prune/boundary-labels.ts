@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { writeDurable } from '../data/durable-file.js';
-import { activeAt, type Episode, LeRobotDataset } from '../data/index.js';
+import { activeAt, type Episode, LeRobotDataset, PHASE_KEY } from '../data/index.js';
 import { KeepLabelsError, PruneError } from './errors.js';
 
 export interface BoundaryLabels {
@@ -22,9 +22,6 @@ export interface BoundaryLabels {
   /** Frames, ascending. */
   readonly boundaries: readonly number[];
 }
-
-/** Per-frame column that generated data sets carry: the phase the expert is in. */
-export const PHASE_KEY = 'phase';
 
 const schema = z.object({
   folder: z.string().default(''),
