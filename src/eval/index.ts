@@ -1,5 +1,6 @@
 /** Closed-loop evaluation: rollouts of a policy, success tables with intervals, the report. */
 export type { Curve, SuccessRow } from './charts.js';
+export * from './multimodal/index.js';
 export { type Report, type ReportVideo, renderReport } from './report.js';
 export {
   cellKey,

@@ -35,8 +35,15 @@ const HOVER: Readonly<Record<RobotName, { readonly low: Vec3; readonly high: Vec
 };
 const HOVER_DRAWS = 4;
 const HOVER_PROBABILITY = 0.7;
-/** Share of a thing's probe points that must be seen. */
-const SEEN = 0.75;
+/** Share of the probe points of a thing, and of a card, that must be seen. */
+const SEEN = { thing: 0.75, card: 1 } as const;
+
+/** A body that ought to be in sight: points of it, and how many of them. */
+interface Probed {
+  readonly body: string;
+  readonly points: readonly Vec3[];
+  readonly share: number;
+}
 
 const cardName = (characters: 1 | 2, i: number): string => `card${characters}_${i}`;
 
@@ -148,18 +155,15 @@ export class TabletopStudio {
       ];
       if (!this.#world.reset({ position, rotation: fromRpy(0, 0, random.range(-1, 1)) })) continue;
       const { looks, bodies } = this.#place(picture, camera);
-      if (bodies.every(({ points, body }) => this.#seen(camera, points, body))) return looks;
+      if (bodies.every((body) => this.#seen(camera, body))) return looks;
     }
     this.#world.reset({ position: WITHDRAWN[name], rotation: fromRpy(0, 0, 0) });
     return this.#place(picture, camera).looks;
   }
 
-  #place(
-    { things, cards }: Tabletop,
-    camera: Camera,
-  ): { looks: Record<string, Look>; bodies: { body: string; points: Vec3[] }[] } {
+  #place({ things, cards }: Tabletop, camera: Camera): { looks: Record<string, Look>; bodies: Probed[] } {
     const looks: Record<string, Look> = {};
-    const bodies: { body: string; points: Vec3[] }[] = [];
+    const bodies: Probed[] = [];
     const count = new Map<string, number>();
     for (const thing of things) {
       const i = count.get(thing.noun) ?? 0;
@@ -168,7 +172,7 @@ export class TabletopStudio {
       if (isShape(thing.noun) && thing.color) looks[body] = surface(thing.noun, COLORS[thing.color]);
       const pose = poseOf(thing);
       this.#world.place(body, pose);
-      bodies.push({ body, points: probes(pose, thing) });
+      bodies.push({ body, points: probes(pose, thing), share: SEEN.thing });
     }
     for (const [i, card] of cards.entries()) {
       const characters = card.text.length === 1 ? 1 : 2;
@@ -177,14 +181,14 @@ export class TabletopStudio {
       const pose = cardPose(card, camera);
       this.#world.place(body, pose);
       const [x, y] = CARD_HALF[characters];
-      bodies.push({ body, points: grid(pose, 0.9 * x, 0.9 * y, CARD_THICKNESS) });
+      bodies.push({ body, points: grid(pose, 0.9 * x, 0.9 * y, CARD_THICKNESS, 7), share: SEEN.card });
     }
     this.#world.settle(0);
     return { looks, bodies };
   }
 
   /** Whether most of the points are in sight: rays towards them first meet the body that they belong to. */
-  #seen(camera: Camera, points: readonly Vec3[], name: string): boolean {
+  #seen(camera: Camera, { points, body: name, share }: Probed): boolean {
     const { physics } = this.#world;
     const directions = new Float64Array(3 * points.length);
     for (const [i, point] of points.entries()) {
@@ -200,7 +204,7 @@ export class TabletopStudio {
       const geom = hits[i] as number;
       if (geom >= 0 && bodyOf[geom] !== body && bodyOf[geom] !== 0) other++;
     }
-    return other <= (1 - SEEN) * points.length;
+    return other <= (1 - share) * points.length;
   }
 }
 
@@ -223,12 +227,13 @@ function probes(pose: Pose, { noun }: Thing): Vec3[] {
   );
 }
 
-/** Nine points of a rectangle at a height above a pose. */
-function grid(pose: Pose, x: number, y: number, z: number): Vec3[] {
+/** Points of a rectangle of half sizes x, y at a height above a pose, `side` along each side. */
+function grid(pose: Pose, x: number, y: number, z: number, side = 3): Vec3[] {
   const m = quatToMat(pose.quaternion);
   const points: Vec3[] = [];
-  for (const i of [-1, 0, 1]) {
-    for (const j of [-1, 0, 1]) {
+  const steps = Array.from({ length: side }, (_, i) => (2 * i) / (side - 1) - 1);
+  for (const i of steps) {
+    for (const j of steps) {
       const r = rotate(m, [i * x, j * y, z]);
       points.push([pose.position[0] + r[0], pose.position[1] + r[1], pose.position[2] + r[2]]);
     }

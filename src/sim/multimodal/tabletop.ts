@@ -105,7 +105,7 @@ export function unproject({ position, rotation: m, fovy }: Camera, u: number, v:
 }
 
 /** Part of the image in which centres may lie. */
-export const FIELD = { u: [0.13, 0.87], v: [0.34, 0.86] } as const;
+export const FIELD = { u: [0.14, 0.86], v: [0.37, 0.83] } as const;
 /** Part of the table on which things may lie: in front of the robot's base. */
 const REACH: Readonly<
   Record<RobotName, { readonly x: readonly [number, number]; readonly y: readonly [number, number] }>
