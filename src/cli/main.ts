@@ -10,6 +10,7 @@ import { registerDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeOf } from './errors.js';
 import { registerEval } from './eval.js';
 import { registerLaunch } from './launch.js';
+import { registerPrune } from './prune.js';
 import { registerRecipes } from './recipes.js';
 import { registerRollout } from './rollout.js';
 import { registerSim } from './sim.js';
@@ -27,6 +28,7 @@ const VERBS = [
   registerDoctor,
   registerDemo,
   registerData,
+  registerPrune,
   registerTrain,
   registerRollout,
   registerEval,

@@ -19,4 +19,6 @@ export * from './prune-dataset.js';
 export * from './reasoning-statistics.js';
 export * from './scene-events.js';
 export * from './scene-frames.js';
+export * from './timeline.js';
 export * from './train-scene-events.js';
+export * from './write-pruned.js';
