@@ -169,6 +169,8 @@ export function decodeNumeric(
             field: name,
           },
         );
+      if (big && type === 'number' && !Number.isInteger(value))
+        throw new CorruptDatasetError(`Expected a whole number, found ${value}`, { ...origin, frame: t, field: name });
       if (big) values[t * size + i] = BigInt(value as number | bigint | boolean);
       else values[t * size + i] = Number(value);
     }
@@ -211,10 +213,21 @@ function decodeEvent(value: unknown, name: string, origin: ColumnOrigin, frame: 
   return { role: row.role, content: text(row.content), style: text(row.style), camera: text(row.camera) };
 }
 
+/** The rows in one frame's cell: a list, or nothing. */
+function languageList(cell: unknown, name: string, origin: ColumnOrigin, frame: number): readonly unknown[] {
+  if (cell === null || cell === undefined) return [];
+  if (!Array.isArray(cell))
+    throw new CorruptDatasetError(`Expected a list of language rows, found ${typeof cell}`, {
+      ...origin,
+      frame,
+      field: name,
+    });
+  return cell;
+}
+
 /** Persistent rows of an episode, in time order: every frame holds the same list, so the first one counts. */
 export function decodePersistent(rows: readonly unknown[], origin: ColumnOrigin): LanguageRow[] {
-  const list = (rows[0] ?? []) as readonly unknown[];
-  return list
+  return languageList(rows[0], LANGUAGE_PERSISTENT_KEY, origin, 0)
     .map((value) => {
       const timestamp = Number((value as Record<string, unknown>)?.timestamp ?? Number.NaN);
       if (!Number.isFinite(timestamp))
@@ -229,7 +242,9 @@ export function decodePersistent(rows: readonly unknown[], origin: ColumnOrigin)
 
 export function decodeEvents(rows: readonly unknown[], origin: ColumnOrigin): LanguageEvent[][] {
   return rows.map((row, t) =>
-    ((row ?? []) as readonly unknown[]).map((value) => decodeEvent(value, LANGUAGE_EVENTS_KEY, origin, t)),
+    languageList(row, LANGUAGE_EVENTS_KEY, origin, t).map((value) =>
+      decodeEvent(value, LANGUAGE_EVENTS_KEY, origin, t),
+    ),
   );
 }
 

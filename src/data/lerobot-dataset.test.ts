@@ -316,6 +316,21 @@ describe('a damaged page header', () => {
     }
   });
 
+  it('with an impossible number of columns in its schema is an error, not a loop', async () => {
+    const folder = damaged();
+    const path = join(folder, EPISODES);
+    const bytes = readFileSync(path);
+    // The list `tasks` has one child, the zigzag number 2: with another bit it is -2, and a count of children that never comes to it.
+    const at = bytes.indexOf(Buffer.concat([Buffer.from('tasks'), Uint8Array.of(0x15, 0x02)])) + 5;
+    expect(at).toBeGreaterThan(5);
+    for (const change of [1, 8, 128]) {
+      const copy = Buffer.from(bytes);
+      copy[at + 1] = (copy[at + 1] as number) ^ change;
+      writeFileSync(path, copy);
+      expect(await readAll(folder)).toBeInstanceOf(CorruptDatasetError);
+    }
+  });
+
   it('says which number does not fit', async () => {
     // Three zigzag numbers behind their field bytes: page type, decompressed and compressed size.
     const sizes = await readAll(damagedTasks(7, 64));

@@ -7,7 +7,14 @@
  * caller adds the file. Knows nothing of rows wanted or of episodes.
  */
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
-import { type ColumnMetaData, type Compressors, type FileMetaData, parquetSchema, type SchemaElement } from 'hyparquet';
+import {
+  type ColumnMetaData,
+  type Compressors,
+  type FileMetaData,
+  parquetSchema,
+  type SchemaElement,
+  type SchemaTree,
+} from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { decompressPage } from 'hyparquet/src/datapage.js';
 import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
@@ -62,15 +69,17 @@ export function chunkRange(column: ColumnMetaData): { readonly start: number; re
 }
 
 /** Levels of a column by its path. */
-export function columnLevels(metadata: FileMetaData, path: string[]): ColumnLevels {
-  const nodes = getTreePath(parquetSchema(metadata), path);
+export function columnLevels(schema: SchemaTree, path: string[]): ColumnLevels {
+  const nodes = getTreePath(schema, path);
   return { definition: getMaxDefinitionLevel(nodes), repetition: getMaxRepetitionLevel(nodes) };
 }
 
 /** Checks the footer: schema, numbers of rows and values, places of the column chunks in a file of `byteLength` bytes. */
 export function checkFooter(metadata: FileMetaData, byteLength: number): void {
   const leaves = leafPaths(metadata.schema).filter((path) => path.length > 0);
-  const levels = leaves.map((path) => columnLevels(metadata, path));
+  const tree = parquetSchema(metadata);
+  const levels = leaves.map((path) => columnLevels(tree, path));
+  const types = leaves.map((path) => getTreePath(tree, path).at(-1)?.element.type);
   const numRows = requireCount(metadata.num_rows, 'number of rows', Number.MAX_SAFE_INTEGER);
   let rows = 0;
   for (const [g, group] of metadata.row_groups.entries()) {
@@ -84,6 +93,7 @@ export function checkFooter(metadata: FileMetaData, byteLength: number): void {
       if (!column || column.path_in_schema.join('\0') !== path.join('\0'))
         throw new Error(`${where}: column ${c} is not ${path.join('.')}`);
       const what = `${where}, column ${path.join('.')}`;
+      if (column.type !== types[c]) throw new Error(`${what} is ${column.type}, in the schema ${types[c]}`);
       const numValues = requireCount(column.num_values, `${what}: number of values`, Number.MAX_SAFE_INTEGER);
       if (levels[c]?.repetition === 0 ? numValues !== groupRows : numValues < groupRows)
         throw new Error(`${what} has ${numValues} values for ${groupRows} rows`);

@@ -5,7 +5,14 @@
  * (parquet-pages.ts). Knows nothing about episodes.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, type SchemaElement } from 'hyparquet';
+import {
+  type AsyncBuffer,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetRead,
+  parquetSchema,
+  type SchemaElement,
+} from 'hyparquet';
 import { CorruptDatasetError, MissingDatasetError } from './errors.js';
 import {
   boundedCompressors,
@@ -64,7 +71,8 @@ export class ParquetFile {
     // Opened for each read: nothing to close, and a data set of thousands of files needs no descriptors.
     const buffer: AsyncBuffer = { byteLength: size, slice: (start, end = size) => readBytes(path, start, end) };
     try {
-      const footer = metadata ?? (await parquetMetadataAsync(buffer));
+      // Geometry is of no use here, and looking for it believes any number of children.
+      const footer = metadata ?? (await parquetMetadataAsync(buffer, { geoparquet: false }));
       checkFooter(footer, size);
       return new ParquetFile(path, buffer, footer);
     } catch (cause) {
@@ -145,7 +153,7 @@ export class ParquetFile {
         const key = column.path_in_schema.join('\0');
         let levels = this.#levels.get(key);
         if (!levels) {
-          levels = columnLevels(this.metadata, column.path_in_schema);
+          levels = columnLevels(parquetSchema(this.metadata), column.path_in_schema);
           this.#levels.set(key, levels);
         }
         const { start, end } = chunkRange(column);
