@@ -14,7 +14,14 @@ export function demoDiscrete(): Recipe {
     train: {
       ...base.train,
       job_name: 'demo-discrete',
-      policy: { action_head: 'discrete', state_token: 'language', chunk_size: 4, num_execute: 4 },
+      policy: {
+        action_head: 'discrete',
+        state_token: 'language',
+        chunk_size: 4,
+        num_execute: 4,
+        // 256 bins leave most without examples at this size of data (LOG.md).
+        num_action_bins: 64,
+      },
     },
   };
 }

@@ -6,12 +6,21 @@ import { debug } from './debug.js';
 import { demo } from './demo.js';
 import { demoDiscrete } from './demo-discrete.js';
 import { full } from './full.js';
+import { paper, REGIMES } from './paper.js';
 import type { Recipe } from './recipe.js';
 
+export { paper, REGIMES, type Regime } from './paper.js';
 export type { DemonstrationsRecipe, EvaluationRecipe, Recipe } from './recipe.js';
+export { isStudy, type PruningRecipe, type Study, type StudyModel } from './study.js';
 export { debug, demo, demoDiscrete, full };
 
-const recipes: Readonly<Record<string, () => Recipe>> = { debug, demo, 'demo-discrete': demoDiscrete, full };
+const recipes: Readonly<Record<string, () => Recipe>> = {
+  debug,
+  demo,
+  'demo-discrete': demoDiscrete,
+  full,
+  ...Object.fromEntries(REGIMES.map((regime) => [`paper-${regime}`, () => paper(regime)])),
+};
 
 /** Names of all recipes. */
 export const recipeNames: readonly string[] = Object.keys(recipes);

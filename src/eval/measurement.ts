@@ -1,0 +1,52 @@
+/**
+ * Everything that is measured of one model: what `dualvla measure` writes as measurement.json and studies compare.
+ *
+ * Knows nothing about how it is measured or shown.
+ */
+import type { FamilyCount } from './multimodal/evaluate-multimodal.js';
+import type { SuccessTable } from './success-table.js';
+
+/** VLA Score (Eq. 8) of one model: means over trajectories, each 0 to 100; score is the mean of per-trajectory scores. */
+export interface MeanVlaScore {
+  /** Absent for models that do not reason. */
+  R?: number;
+  A: number;
+  I: number;
+  RA: number;
+  score: number;
+  /** 95 % interval of the score over trajectories. */
+  interval: readonly [number, number];
+  judge: string;
+}
+
+/** How often and how long a model thinks before it acts. */
+export interface Thinking {
+  predictions: number;
+  /** Predictions with reasoning before them. */
+  reasoned: number;
+  /** Reasoning tokens in all. */
+  tokens: number;
+  /** Wall time of one prediction for one observation, reasoning included, mean over some on this machine. */
+  secondsPerPrediction: number;
+}
+
+export interface Measurement {
+  recipe: string;
+  model: string;
+  seed: number;
+  commit: string;
+  engine: string;
+  split: string;
+  /** Scenes a task. */
+  trials: number;
+  success: SuccessTable;
+  multimodal: Record<string, FamilyCount>;
+  vlaScore: MeanVlaScore;
+  /** Shares of generated reasoning that is right about the scene, 0 to 1; null for models that never reasoned. */
+  reasoning: Record<string, number> | null;
+  thinking: Thinking;
+  /** On held-out demonstrations with the plain instruction. */
+  actionError: { motion: number; gripper: number };
+  /** Seconds it took. */
+  seconds: number;
+}

@@ -1,0 +1,184 @@
+/**
+ * The studies of the paper's question (arXiv 2511.22134, Sections 3 and 5), in three regimes that differ in how actions are made and
+ * what the reasoning stage may change:
+ *
+ *   paper-discrete   action tokens in one sequence with the words, one token-averaged loss (Eq. 3): OpenVLA and ECoT
+ *   paper-frozen     flow-matching expert, frozen while the language model learns to reason: InstructVLA
+ *   paper-flow       the same, everything trained
+ *
+ * Every model after the specialist sees the same number of robot samples in the same schedule; controls beside the paper's own
+ * comparison tell forgetting from training longer. docs/replication.md says what is compared with what.
+ */
+import type { TrainConfigInput } from '../train/config.js';
+import type { PruningRecipe, Study, StudyModel } from './study.js';
+
+export const REGIMES = ['discrete', 'frozen', 'flow'] as const;
+export type Regime = (typeof REGIMES)[number];
+
+/** Robot and multimodal samples of a step after the specialist. */
+const ROBOT_BATCH = 48;
+const MULTIMODAL_BATCH = 16;
+/** Longest reasoning that is generated: above the longest annotation. */
+const MAX_REASONING = 96;
+
+export const PRUNINGS: Record<string, PruningRecipe> = {
+  'dual-layer': { scene: 'ddm-net', motion: 'eq4', combine: 'and' },
+  scene: { scene: 'ddm-net', motion: 'none', combine: 'and' },
+  motion: { scene: 'none', motion: 'eq4', combine: 'and' },
+  random: { scene: 'ddm-net', motion: 'eq4', combine: 'random' },
+};
+
+/** Steps of the stages. */
+export interface StudyLength {
+  specialist: number;
+  /** Of the reasoning VLA and its controls, and of what is made from it. */
+  reasoning: number;
+  final: number;
+}
+
+/** Models of a regime in the order in which they can be trained. */
+export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
+  const reasons = { max_reasoning_tokens: MAX_REASONING };
+  // InstructVLA's second stage trains the language side alone.
+  const freeze = regime === 'frozen' ? ['action_model'] : [];
+  const robotOnly: TrainConfigInput = { batch_size: ROBOT_BATCH };
+  const mixed: TrainConfigInput = {
+    batch_size: ROBOT_BATCH + MULTIMODAL_BATCH,
+    multimodal: { share: MULTIMODAL_BATCH / (ROBOT_BATCH + MULTIMODAL_BATCH) },
+  };
+  const second: TrainConfigInput = { steps: length.reasoning, optimizer: { lr: 5e-4 }, freeze };
+  // 2e-5 after 5e-5 in the paper and its base: two fifths.
+  const last: TrainConfigInput = { steps: length.final, optimizer: { lr: 2e-4 }, freeze };
+  const all: TrainConfigInput = { ...mixed, policy: reasons, reasoning: { frames: 'all' } };
+  const kept: TrainConfigInput = { ...mixed, ...last, policy: reasons, reasoning: { frames: 'kept' } };
+  const dual = { from: 'base', actionTeacher: 'specialist', reasoningTeacher: 'base' };
+  const pruned = { ...dual, train: kept, pruning: 'dual-layer' };
+  return [
+    {
+      name: 'specialist',
+      role: 'robot data, no reasoning; the action teacher',
+      from: null,
+      train: { steps: length.specialist, batch_size: 64 },
+    },
+    {
+      name: 'base',
+      role: 'reasoning VLA: reasoning on every frame and multimodal data (Eq. 3); the reasoning teacher',
+      from: 'specialist',
+      train: { ...all, ...second },
+    },
+    {
+      name: 'continued',
+      role: 'control: the specialist trained on, robot data alone',
+      from: 'specialist',
+      train: { ...robotOnly, ...second },
+    },
+    {
+      name: 'no-text',
+      role: 'control: robot and multimodal data, no reasoning text',
+      from: 'specialist',
+      train: { ...mixed, ...second },
+    },
+    {
+      name: 'plain',
+      role: 'control: the base trained on with its own data',
+      from: 'base',
+      train: { ...all, ...last },
+    },
+    { name: 'dualvla', role: 'dual-layer pruning and dual-teacher distillation', ...pruned },
+    {
+      name: 'no-pruning',
+      role: 'distillation alone: reasoning on every frame',
+      ...dual,
+      train: { ...all, ...last },
+    },
+    {
+      name: 'random-pruning',
+      role: 'reasoning kept at random in the same proportion',
+      ...pruned,
+      pruning: 'random',
+      sampleSkipping: true,
+    },
+    { name: 'no-scene', role: 'pruning by motion alone', ...pruned, pruning: 'motion' },
+    { name: 'no-motion', role: 'pruning by scene alone', ...pruned, pruning: 'scene' },
+    { name: 'no-distillation', role: 'pruning alone', from: 'base', train: kept, pruning: 'dual-layer' },
+    {
+      name: 'no-action-teacher',
+      role: 'reasoning teacher alone',
+      from: 'base',
+      train: kept,
+      pruning: 'dual-layer',
+      reasoningTeacher: 'base',
+    },
+    {
+      name: 'no-reasoning-teacher',
+      role: 'action teacher alone',
+      from: 'base',
+      train: kept,
+      pruning: 'dual-layer',
+      actionTeacher: 'specialist',
+    },
+    {
+      name: 'advantage',
+      role: "DualVLA with the teacher's advantage as weight (ours)",
+      ...pruned,
+      train: { ...kept, distillation: { adaptive: 'advantage' } },
+    },
+  ];
+}
+
+/** Action head and loss of a regime. */
+export function regimeConfig(regime: Regime): TrainConfigInput {
+  if (regime !== 'discrete') return { loss: { normalization: 'group' } };
+  return {
+    loss: { normalization: 'token' },
+    // 64 bins: at this size of data 256 leave most bins without examples (LOG.md).
+    policy: {
+      action_head: 'discrete',
+      state_token: 'language',
+      chunk_size: 4,
+      num_execute: 4,
+      num_action_bins: 64,
+    },
+  };
+}
+
+const TASKS = ['widowx/put-carrot-on-plate', 'google/pick-coke-can', 'google/open-drawer', 'google/close-drawer'];
+
+const SUMMARIES: Record<Regime, string> = {
+  discrete: 'action tokens in one sequence with the words',
+  frozen: 'flow-matching expert, frozen in the reasoning stage',
+  flow: 'flow-matching expert, everything trained',
+};
+
+export function paper(regime: Regime): Study {
+  return {
+    name: `paper-${regime}`,
+    summary: `the paper's models and ablations, ${SUMMARIES[regime]}; hours a seed on two cores`,
+    demonstrations: {
+      tasks: TASKS,
+      episodes_per_task: 800,
+      variants: { vm: 1 },
+      image_size: 64,
+      cameras: ['third', 'wrist'],
+      perturb_probability: 0.1,
+      failed_grasp_probability: 0.1,
+    },
+    reasoning: 'ecot',
+    held_out_per_task: 20,
+    multimodal: { samples: 20_000, test: 100 },
+    scene_episodes: 48,
+    prunings: PRUNINGS,
+    train: {
+      job_name: `paper-${regime}`,
+      precision: 'bf16',
+      log_every: 50,
+      save_every: 500,
+      eval_batches: 8,
+      optimizer: { lr: 1e-3 },
+      dataset: { shift_pixels: 0, cache_mb: 2500 },
+      ...regimeConfig(regime),
+    },
+    models: paperModels(regime, { specialist: 6000, reasoning: 1500, final: 1000 }),
+    evaluation: { tasks: TASKS, variants: ['vm'], trials: 200 },
+  };
+}
