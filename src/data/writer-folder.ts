@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { INFO_FILE } from './dataset-info.js';
 import { syncFolder } from './durable-file.js';
 import { DatasetConflictError } from './errors.js';
+import { isAlive, startTime } from './process-lock.js';
 
 export const JOURNAL_FILE = 'journal.jsonl';
 /** Episodes' single videos until they are joined. */
@@ -49,26 +50,6 @@ export function publish(partial: string, target: string): void {
   renameSync(partial, target);
   syncFolder(dirname(target));
   rmSync(old, { recursive: true, force: true });
-}
-
-/** A process' start time, where /proc tells it: a reused process id has another one. */
-function startTime(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it lives, under another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** Throws DatasetConflictError if a living process is writing here. */

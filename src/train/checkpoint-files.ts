@@ -256,6 +256,21 @@ export interface ResumePoint {
  * @throws NothingToResumeError if the path is neither
  */
 export function findResumePoint(path: string): ResumePoint {
+  const { runDir, checkpoint } = locateResume(path);
+  if (checkpoint !== null) return { runDir, checkpoint };
+  cleanUpInterruptedWrites(runDir);
+  const last = lastCheckpoint(runDir);
+  if (last === null && !existsSync(join(runDir, 'train_config.json'))) {
+    throw new NothingToResumeError(path, 'it holds neither checkpoints/ nor train_config.json');
+  }
+  return { runDir, checkpoint: last };
+}
+
+/**
+ * The run directory that `--resume <path>` means, and the checkpoint if the path names one. Changes nothing: a trainer may be at work there.
+ * @throws NothingToResumeError if the path does not exist
+ */
+export function locateResume(path: string): ResumePoint {
   const directory = resolve(path);
   if (!existsSync(directory)) throw new NothingToResumeError(path, 'it does not exist');
   const isCheckpoint = (at: string): boolean =>
@@ -266,11 +281,5 @@ export function findResumePoint(path: string): ResumePoint {
   if (isCheckpoint(at)) {
     return { runDir: runOfCheckpoint(at), checkpoint: { step: Number(basename(at)), directory: at } };
   }
-  const runDir = basename(at) === 'checkpoints' ? dirname(at) : at;
-  cleanUpInterruptedWrites(runDir);
-  const checkpoint = lastCheckpoint(runDir);
-  if (checkpoint === null && !existsSync(join(runDir, 'train_config.json'))) {
-    throw new NothingToResumeError(path, 'it holds neither checkpoints/ nor train_config.json');
-  }
-  return { runDir, checkpoint };
+  return { runDir: basename(at) === 'checkpoints' ? dirname(at) : at, checkpoint: null };
 }

@@ -5,6 +5,8 @@
  *
  * Knows nothing about how errors are shown; the command line maps `ConfigError` to exit code 2 and the others to 1.
  */
+import { hostname } from 'node:os';
+import type { LockHolder } from '../data/process-lock.js';
 
 /** An error as it travels between threads. */
 export interface PortableError {
@@ -43,6 +45,26 @@ export class OutputExistsError extends TrainError {
       `${directory} already holds a training run. Continue it with --resume ${directory}, or replace it with --overwrite.`,
     );
     this.details = { directory };
+  }
+}
+
+/** Another process is training in this directory. */
+export class RunLockedError extends TrainError {
+  override readonly name = 'RunLockedError';
+  override readonly details: { directory: string; holder: LockHolder };
+  constructor(
+    readonly directory: string,
+    lockFile: string,
+    readonly holder: LockHolder,
+  ) {
+    const { pid, host, since } = holder;
+    const elsewhere =
+      host === hostname() ? '' : ` If that process is no longer there, remove ${lockFile} and start again.`;
+    super(
+      `Process ${pid} on ${host} has been training in ${directory} since ${since}. Wait for it, stop it (kill -INT ${pid} there: it ` +
+        `saves a checkpoint), or train elsewhere with --output_dir.${elsewhere}`,
+    );
+    this.details = { directory, holder };
   }
 }
 
@@ -170,6 +192,7 @@ export function toPortable(error: unknown): PortableError {
 const prototypes: Record<string, TrainError> = {
   ConfigError: ConfigError.prototype,
   OutputExistsError: OutputExistsError.prototype,
+  RunLockedError: RunLockedError.prototype,
   NothingToResumeError: NothingToResumeError.prototype,
   NoPretrainedModelError: NoPretrainedModelError.prototype,
   CorruptCheckpointError: CorruptCheckpointError.prototype,

@@ -31,6 +31,7 @@ export {
   NothingToResumeError,
   OutputExistsError,
   OutputWriteError,
+  RunLockedError,
   TrainError,
   TrainerExitError,
   TrainingDataError,

@@ -4,6 +4,7 @@
  * ```
  * outputs/train/2026-01-31/14-05-59_specialist/
  *   train_config.json   the complete configuration
+ *   train.lock          while a process trains here (run-lock.ts)
  *   metrics.jsonl       every step
  *   events.out.tfevents.*
  *   checkpoints/000500/ ..., checkpoints/last

@@ -26,6 +26,7 @@ import { loadCheckpoint, readLoaderState, type TrainingState } from './checkpoin
 import {
   cleanUpInterruptedWrites,
   findResumePoint,
+  locateResume,
   makeLast,
   type ResumePoint,
   verifyCheckpoint,
@@ -34,7 +35,7 @@ import type { TrainConfig } from './config.js';
 import { joinProcesses, ownDevice, type Processes } from './data-parallel.js';
 import { termWeights } from './distillation-weights.js';
 import { distillationLoss, type Teachers } from './dual-teacher-distillation.js';
-import { ConfigError, TrainingDataError } from './errors.js';
+import { ConfigError, NothingToResumeError, TrainingDataError } from './errors.js';
 import type { TrainEvent } from './events.js';
 import { gradientCosine } from './gradient-cosine.js';
 import { type LossResult, passSeed, trainLoop } from './loop.js';
@@ -45,7 +46,8 @@ import {
   readPretrainedParts,
   writePretrainedParts,
 } from './pretrained.js';
-import { createRunDirectory, runDirectoryOf, writeRunConfig } from './run-directory.js';
+import { createRunDirectory, holdsRun, runDirectoryOf, writeRunConfig } from './run-directory.js';
+import { RunLock } from './run-lock.js';
 import { loadTeachers } from './teachers.js';
 import type { RunMode } from './trainer.js';
 import { batchSizes, type TrainingBatch, TrainingBatches, type TrainingBatchesState } from './training-batches.js';
@@ -53,7 +55,7 @@ import { batchSizes, type TrainingBatch, TrainingBatches, type TrainingBatchesSt
 /**
  * Runs or resumes a training in this thread; `trainInWorker` is the same in a Worker.
  * @param shouldStop polled before every step; true ends the run with a checkpoint
- * @throws ConfigError, OutputExistsError, NothingToResumeError, CorruptCheckpointError, TrainingDataError, KeepLabelsError, the data
+ * @throws ConfigError, OutputExistsError, RunLockedError, NothingToResumeError, CorruptCheckpointError, TrainingDataError, KeepLabelsError, the data
  *   readers' errors, and those of `trainLoop`
  */
 export async function* trainVla(
@@ -65,7 +67,8 @@ export async function* trainVla(
   checkConsistency(config);
   if (config.threads > 0) torch.set_num_threads(config.threads);
   using processes = joinProcesses(config);
-  const { runDir, checkpoint } = openRun(config, mode, processes);
+  using lock = new RunLock();
+  const { runDir, checkpoint } = openRun(config, mode, processes, lock);
   if (mode.kind === 'resume' && checkpoint === null) {
     yield { type: 'notice', message: `${runDir} has no checkpoint yet; starting at step 0` };
   }
@@ -325,16 +328,24 @@ function checkConsistency(config: TrainConfig): void {
 }
 
 /** Creates the run directory or finds the checkpoint to continue at. Only the first process writes. */
-function openRun(config: TrainConfig, mode: RunMode, processes: Processes): ResumePoint {
+function openRun(config: TrainConfig, mode: RunMode, processes: Processes, lock: RunLock): ResumePoint {
   if (mode.kind === 'new') {
     // The first process's clock names a new run for all.
     const started = processes.agree({ elapsed: Date.now(), stop: false }).elapsed;
     const runDir = runDirectoryOf(config, new Date(started));
-    if (processes.isFirst) createRunDirectory(config, runDir, mode.overwrite ?? false);
+    if (processes.isFirst) {
+      lock.acquire(runDir);
+      createRunDirectory(config, runDir, mode.overwrite ?? false);
+    }
     processes.barrier();
     return { runDir, checkpoint: null };
   }
-  if (processes.isFirst) cleanUpInterruptedWrites(findResumePoint(mode.path).runDir);
+  if (processes.isFirst) {
+    const { runDir } = locateResume(mode.path);
+    if (!holdsRun(runDir)) throw new NothingToResumeError(mode.path, 'it holds no training run');
+    lock.acquire(runDir);
+    cleanUpInterruptedWrites(runDir);
+  }
   processes.barrier();
   const point = findResumePoint(mode.path);
   if (point.checkpoint !== null) verifyCheckpoint(point.checkpoint);
