@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { LeRobotDataset } from '../data/index.js';
 import type { DemonstrationsRecipe } from '../recipes/index.js';
+import type { ReasoningStyle } from '../sim/annotation.js';
 import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
 import { CommandError, EXIT, UsageError } from './errors.js';
 import { registerMultimodal } from './multimodal.js';
@@ -31,6 +32,7 @@ interface GenerateFlags {
   tasks?: string[];
   episodes?: number;
   imageSize?: number;
+  reasoning?: ReasoningStyle;
   seed: number;
   workers: number;
   resume?: boolean;
@@ -47,6 +49,10 @@ export function registerData(program: Command): void {
     .option('--recipe <name>', 'the demonstrations of this recipe', 'demo')
     .option('--tasks <a,b>', "other tasks than the recipe's", list)
     .option('--episodes <n>', 'other number of episodes a task', wholeNumber(1))
+    .option(
+      '--reasoning <style>',
+      'ecot, ecot-long, ecot-hindsight, vla-it or privileged (docs/annotations.md); default ecot',
+    )
     .option('--image-size <pixels>', 'other side of the pictures', wholeNumber(16))
     .option('--seed <s>', 'other scenes, 0 to 99', wholeNumber(), 0)
     .option('--workers <n>', 'simulation threads', wholeNumber(1), 2)
@@ -62,6 +68,18 @@ export function registerData(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('before', READ_EXAMPLES)
     .action(info);
+  data
+    .command('reasoning-stats')
+    .description('length, repetition, bits a frame, lag and errors of the reasoning in a generated data set')
+    .argument('<dir>', 'a data set, or a folder of data sets')
+    .option(
+      '--vocabulary <n>',
+      'count the tokens of a BPE of this size trained on the same texts',
+      wholeNumber(300),
+      1024,
+    )
+    .option('--json', 'print JSON')
+    .action(reasoningStats);
   data
     .command('validate')
     .description('read every frame and picture of a data set and check them against its declaration')
@@ -84,6 +102,8 @@ async function generate(flags: GenerateFlags): Promise<void> {
   const options = {
     ...demonstrationOptions(recipe, required(flags.output, '--output <dir>'), flags.seed),
     workers: flags.workers,
+    // What is no style is refused where it is used.
+    ...(flags.reasoning === undefined ? {} : { reasoning: flags.reasoning }),
   };
   const summaries = await withStopSignal(
     (signal) =>
@@ -124,6 +144,36 @@ function describe({ folder, info, tasks }: LeRobotDataset): {
     Object.entries(features).map(([name, { dtype, shape }]) => [name, `${dtype}[${shape.join(', ')}]`]),
   );
   return { folder, robot: robotType, fps, episodes: totalEpisodes, frames: totalFrames, tasks, columns };
+}
+
+async function reasoningStats(directory: string, flags: { json?: boolean; vocabulary: number }): Promise<void> {
+  const { annotatedTexts, reasoningStats: measure } = await import('../sim/annotation-stats.js');
+  const { trainBpe } = await import('../model/bpe-trainer.js');
+  const { TextTokenizer } = await import('../model/tokenizer.js');
+  const folders = [];
+  for (const folder of dataSetsIn(directory)) folders.push(await annotatedTexts(await open(folder)));
+  const episodes = folders.flat();
+  const tokenizer = new TextTokenizer(
+    trainBpe(
+      episodes.flatMap(({ texts }) => texts),
+      { vocabularySize: flags.vocabulary },
+    ),
+  );
+  const stats = measure(episodes, (text) => tokenizer.encode(text).length);
+  if (flags.json) return print(JSON.stringify(stats, null, 2));
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const { length, bits, spans, lag, subtaskErrors } = stats;
+  const rows = [
+    ['episodes, frames, different texts', `${stats.episodes}, ${stats.frames}, ${stats.distinctTexts}`],
+    ['tokens a frame', `${length.mean.toFixed(1)} (${length.min} to ${length.max})`],
+    ['equal to the frame before', percent(stats.repeated)],
+    ...Object.entries(stats.repeatedByField).map(([tag, share]) => [`  ${tag}`, percent(share)]),
+    ['bits a frame, of a first frame', `${bits.frame.toFixed(0)}, ${bits.first.toFixed(0)}`],
+    ['subtask spans an episode', `${spans.perEpisode.toFixed(1)} of ${spans.seconds.toFixed(1)} s`],
+    ['lag of cuts', lag ? `${lag.mean.toFixed(2)} s, standard deviation ${lag.sd.toFixed(2)} s` : 'unknown'],
+    ['subtask not of the true phase', subtaskErrors === null ? 'unknown' : percent(subtaskErrors)],
+  ];
+  print(formatTable(rows));
 }
 
 async function validate(directory: string, { json }: { json?: boolean }): Promise<void> {

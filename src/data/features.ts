@@ -84,6 +84,8 @@ export const LANGUAGE_PERSISTENT_KEY = 'language_persistent';
 export const LANGUAGE_EVENTS_KEY = 'language_events';
 /** 1 where the executed action deliberately differs from the label: actions after it answer the disturbance, not the frame before it. */
 export const DISTURBED_KEY = 'execution.disturbed';
+/** Name of the true phase of a frame (`approach`, `grasp` ...), in generated demonstrations. */
+export const PHASE_KEY = 'phase';
 /** Full reasoning text of a frame, "" when the frame has none. */
 export const REASONING_TEXT_KEY = 'reasoning.text';
 /** Whether the frame's reasoning is kept; dual-layer pruning writes it. */

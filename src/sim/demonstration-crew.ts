@@ -29,6 +29,8 @@ export interface EpisodeNote {
   readonly seed: number;
   readonly variant: Variant;
   readonly disturbed: number;
+  /** What is acted on, and what that is brought to, in words. */
+  readonly nouns: readonly string[];
 }
 
 /** The seed of a task's n-th attempt. */

@@ -1,9 +1,10 @@
 /**
  * One attempt of the scripted expert at one seed, recorded as an episode if it succeeds: what the camera and the joints show, the expert's
- * clean action as the label (the executed one may be disturbed), and its reasoning.
+ * clean action as the label (the executed one may be disturbed), its phase, and reasoning in one of the styles of annotation.ts.
  */
-import { DISTURBED_KEY, type Episode, encodePng, type ImageSequence } from '../data/index.js';
-import { episodeReasoning } from './demonstration-reasoning.js';
+import { DISTURBED_KEY, type Episode, encodePng, type ImageSequence, PHASE_KEY } from '../data/index.js';
+import { annotate, type ReasoningStyle } from './annotation.js';
+import { type EpisodeReasoning, episodeReasoning } from './demonstration-reasoning.js';
 import type { Env, Observation } from './env.js';
 import { Expert, type ExpertStep } from './expert.js';
 
@@ -11,6 +12,7 @@ export interface AttemptOptions {
   readonly seed: number;
   readonly perturbProbability: number;
   readonly failedGraspProbability: number;
+  readonly reasoning: ReasoningStyle;
 }
 
 export interface Attempt {
@@ -18,6 +20,8 @@ export interface Attempt {
   readonly steps: number;
   /** Steps whose executed action differed from its label. */
   readonly disturbed: number;
+  /** How the instruction calls what is acted on, and what that is brought to. */
+  readonly nouns: readonly string[];
   /** Present when the attempt succeeded. */
   readonly episode?: Episode;
   /** Camera -> one PNG a frame, of the episode's pictures. */
@@ -39,8 +43,10 @@ export function attemptDemonstration(env: Env, options: AttemptOptions): Attempt
     if (!result.done) continue;
     const steps = observations.length;
     const disturbed = expertSteps.filter((one) => one.disturbed).length;
-    if (!result.success) return { success: false, steps, disturbed };
-    return { success: true, steps, disturbed, ...record(env, observations, expertSteps) };
+    const { subjectNoun, referenceNoun } = env.goal;
+    const nouns = referenceNoun === undefined ? [subjectNoun] : [subjectNoun, referenceNoun];
+    if (!result.success) return { success: false, steps, disturbed, nouns };
+    return { success: true, steps, disturbed, nouns, ...record(env, observations, expertSteps, options.reasoning) };
   }
 }
 
@@ -48,6 +54,7 @@ function record(
   env: Env,
   observations: readonly Observation[],
   steps: readonly ExpertStep[],
+  style: ReasoningStyle,
 ): { episode: Episode; pngs: Record<string, Uint8Array[]> } {
   const length = observations.length;
   const state = new Float32Array(length * 7);
@@ -72,13 +79,7 @@ function record(
   }
   const fps = env.controlHz;
   const disturbed = Uint8Array.from(steps, (step) => (step.disturbed ? 1 : 0));
-  const reasoning = episodeReasoning(
-    steps.map((step) => step.reasoning),
-    state,
-    action,
-    disturbed,
-    fps,
-  );
+  const reasoning = reasoningOf(env, steps, style, { state, action, disturbed });
   const episode: Episode = {
     index: 0,
     task: env.instruction,
@@ -91,6 +92,7 @@ function record(
     images,
     columns: {
       [DISTURBED_KEY]: { dtype: 'bool', shape: [1], values: disturbed },
+      [PHASE_KEY]: { dtype: 'string', values: steps.map((step) => step.phase) },
       'reasoning.text': { dtype: 'string', values: reasoning.text },
       'reasoning.keep': { dtype: 'bool', shape: [1], values: new Uint8Array(length).fill(1) },
       'reasoning.scene_score': { dtype: 'float32', shape: [1], values: new Float32Array(length) },
@@ -100,4 +102,18 @@ function record(
     languageEvents: [],
   };
   return { episode, pngs };
+}
+
+function reasoningOf(
+  env: Env,
+  steps: readonly ExpertStep[],
+  style: ReasoningStyle,
+  { state, action, disturbed }: { state: Float32Array; action: Float32Array; disturbed: Uint8Array },
+): EpisodeReasoning {
+  const said = steps.map((step) => step.reasoning);
+  const fps = env.controlHz;
+  if (style === 'privileged') return episodeReasoning(said, state, action, disturbed, fps);
+  const { seed, goal, instruction, task } = env;
+  const frames = steps.map((step) => ({ ...step.reasoning, phase: step.phase }));
+  return annotate({ seed, kind: task.kind, goal, instruction, fps, frames, states: state }, style);
 }

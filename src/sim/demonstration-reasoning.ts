@@ -1,5 +1,5 @@
 /**
- * The reasoning of a demonstration, frame by frame, as text and as language rows, with the fields and in the order of embodied
+ * The `privileged` style of reasoning, an ablation beside annotation.ts: what the expert itself knows, frame by frame, as text and as language rows, with the fields and in the order of embodied
  * chain-of-thought: plan, visible objects, subtask with its reason, move with its reason, gripper position (positions in percent of the
  * third-person picture). The expert says what it does and why; the move is the primitive that its coming motion adds up to.
  */

@@ -2,6 +2,7 @@
  * Worker of the demonstration generator: makes attempts on request and sends back episodes with their pictures encoded.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { ReasoningStyle } from './annotation.js';
 import { type Attempt, attemptDemonstration } from './demonstration-episode.js';
 import { type CameraName, Env } from './env.js';
 import { SimStateError } from './errors.js';
@@ -15,6 +16,7 @@ export interface DemonstrationWorkerData {
   readonly shadows: boolean;
   readonly perturbProbability: number;
   readonly failedGraspProbability: number;
+  readonly reasoning: ReasoningStyle;
 }
 
 /** What a worker is given besides: [0] (int32) is set when it is to end after the attempt that it is at. */
@@ -51,8 +53,11 @@ async function reply({ id, task, variant, seed }: AttemptRequest): Promise<Attem
       env = Env.create({ task, variant, imageSize: data.imageSize, cameras: data.cameras, shadows: data.shadows });
       environments.set(key, env);
     }
-    const { perturbProbability, failedGraspProbability } = data;
-    return { id, attempt: attemptDemonstration(await env, { seed, perturbProbability, failedGraspProbability }) };
+    const { perturbProbability, failedGraspProbability, reasoning } = data;
+    return {
+      id,
+      attempt: attemptDemonstration(await env, { seed, perturbProbability, failedGraspProbability, reasoning }),
+    };
   } catch (error) {
     const { name, message } = error as Error;
     return REJECTING.has(name) ? { id, rejected: `${name}: ${message}` } : { id, error: { name, message } };

@@ -14,10 +14,13 @@ import {
   type JsonValue,
   LeRobotDataset,
   LeRobotWriter,
+  PHASE_KEY,
   PROVENANCE_FILE,
+  REASONING_TEXT_KEY,
   robotFeatures,
   type VideoCodecOptions,
 } from '../data/index.js';
+import { REASONING_STYLES, type ReasoningStyle } from './annotation.js';
 import {
   AttemptQueue,
   Crew,
@@ -50,6 +53,8 @@ export interface DemonstrationOptions {
   readonly perturbProbability?: number;
   /** Probability that a grasp is deliberately missed, so that recoveries are in the data. */
   readonly failedGraspProbability?: number;
+  /** Whose reasoning is written beside the actions; default `ecot`. */
+  readonly reasoning?: ReasoningStyle;
   /** Variant -> weight; each attempt draws one. */
   readonly variants?: Readonly<Partial<Record<Variant, number>>>;
   /** Encode pictures as video with this codec instead of lossless PNG. */
@@ -138,6 +143,7 @@ function checkOptions(options: DemonstrationOptions): DemonstrationSettings {
     variants = { vm: 1 },
     split = 'train',
     shadows = true,
+    reasoning = 'ecot',
   } = options;
   if (tasks.length === 0) throw new SimOptionError(`no task given; valid: ${TASK_IDS.join(', ')}`);
   if (new Set(tasks).size !== tasks.length) throw new SimOptionError('a task is given twice');
@@ -151,6 +157,8 @@ function checkOptions(options: DemonstrationOptions): DemonstrationSettings {
   natural('workers', workers, 1);
   for (const [name, value] of Object.entries({ perturbProbability, failedGraspProbability }))
     if (!(value >= 0 && value <= 1)) throw new SimOptionError(`${name} ${value} must be from 0 to 1`);
+  if (!REASONING_STYLES.includes(reasoning))
+    throw new SimOptionError(`unknown reasoning '${reasoning}'; valid: ${REASONING_STYLES.join(', ')}`);
   const weights = Object.values(variants);
   if (weights.length === 0 || weights.some((weight) => !(weight > 0)))
     throw new SimOptionError('variants must give each variant a positive weight');
@@ -163,6 +171,7 @@ function checkOptions(options: DemonstrationOptions): DemonstrationSettings {
     shadows,
     perturbProbability,
     failedGraspProbability,
+    reasoning,
     variants,
   };
 }
@@ -191,14 +200,18 @@ async function* generateForRobot(
   const writer = await LeRobotWriter.create(folder, {
     fps: ROBOTS[robot].controlHz,
     robotType: robot,
-    features: robotFeatures({
-      state: STATE_NAMES,
-      action: ACTION_NAMES,
-      cameras: cameras.map((name) => ({ name, width: imageSize, height: imageSize })),
-      imageStorage: options.video ? 'video' : 'image',
-      reasoning: true,
-      disturbed: true,
-    }),
+    features: {
+      ...robotFeatures({
+        state: STATE_NAMES,
+        action: ACTION_NAMES,
+        cameras: cameras.map((name) => ({ name, width: imageSize, height: imageSize })),
+        imageStorage: options.video ? 'video' : 'image',
+        reasoning: true,
+        disturbed: true,
+      }),
+      [REASONING_TEXT_KEY]: { dtype: 'string', shape: [1], names: null, info: { style: settings.reasoning } },
+      [PHASE_KEY]: { dtype: 'string', shape: [1], names: null },
+    },
     provenance,
     ...(options.video ? { video: options.video } : {}),
     ...(options.resume ? { resume: true } : {}),
@@ -230,7 +243,8 @@ async function* generateForRobot(
             yield { kind: 'rejected', folder, task, variant, seed, reason };
             continue;
           }
-          const note: EpisodeNote = { task, attempt: queue.lastTaken, seed, variant, disturbed: attempt.disturbed };
+          const { disturbed, nouns } = attempt;
+          const note: EpisodeNote = { task, attempt: queue.lastTaken, seed, variant, disturbed, nouns };
           await writer.addEpisode(attempt.episode, {
             ...(attempt.pngs ? { pngs: attempt.pngs } : {}),
             note: note as unknown as JsonValue,

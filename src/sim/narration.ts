@@ -3,7 +3,7 @@
  * simulator's state. Wording varies by seed and phase; what is said is always true of the scene. Knows nothing of files or tokens.
  */
 import type { Env } from './env.js';
-import { clamp, distance, distanceXY, quatToMat, rotate, type Vec3 } from './pose.js';
+import { clamp, distance, distanceXY, quatToMat, rotate, sub, type Vec3 } from './pose.js';
 import { Random } from './random.js';
 import { project } from './renderer.js';
 import { type Decision, type Goal, type Phase, type TaskKind, toolGrasp } from './tasks/task.js';
@@ -23,6 +23,9 @@ export interface Reasoning {
   readonly gripper: readonly [number, number];
   /** The task's objects in the third-person image; those outside it are left out. */
   readonly objects: readonly { readonly name: string; readonly box: ImageBox }[];
+  /** From the tool to where it works on the subject, and to what the subject is brought to; metres, base frame. */
+  readonly toSubject: Vec3;
+  readonly toReference: Vec3 | null;
 }
 
 interface Words {
@@ -251,6 +254,29 @@ function imageBox(env: Env, name: string): ImageBox | null {
   return box[2] > box[0] && box[3] > box[1] ? box : null;
 }
 
+/** The task's objects where the third-person camera sees them, in the words of the instruction; those outside the image are left out. */
+export function visibleObjects(env: Env): Reasoning['objects'] {
+  return env.goal.objects.flatMap((name) => {
+    const box = imageBox(env, name);
+    const noun = env.world.objects.get(name)?.noun ?? `${env.goal.subjectNoun} handle`;
+    return box ? [{ name: noun, box }] : [];
+  });
+}
+
+/** Where the tool is in the third-person image, 0..1, clipped to it. */
+export function gripperInImage(env: Env): readonly [number, number] {
+  const { u, v } = project(env.camera('third'), env.world.tool().position);
+  return [clamp(u, 0, 1), clamp(v, 0, 1)];
+}
+
+/** From the tool to the point where it works on the subject, and to what the subject is brought to; metres, base frame. */
+export function offsets(env: Env): Pick<Reasoning, 'toSubject' | 'toReference'> {
+  const { world, goal } = env;
+  const tool = world.tool().position;
+  const reference = goal.reference ? world.objectPose(goal.reference).position : null;
+  return { toSubject: sub(subjectPoint(env), tool), toReference: reference ? sub(reference, tool) : null };
+}
+
 /** The reasoning behind one decision. The wording of a phase stays the same through an episode. */
 export function narrate(env: Env, decision: Decision, action: Float32Array): Reasoning {
   const { task, goal, seed } = env;
@@ -258,18 +284,14 @@ export function narrate(env: Env, decision: Decision, action: Float32Array): Rea
   const [subtask, subtaskReason] = new Random(seed, `subtask:${decision.phase}`).pick(
     subtaskOf(decision.phase, w, env),
   );
-  const { u, v } = project(env.camera('third'), env.world.tool().position);
   return {
     plan: new Random(seed, 'plan').pick(planOf(task.kind, w, goal)),
     subtask,
     subtaskReason,
     move: moveOf(env, action),
     moveReason: new Random(seed, `move:${decision.phase}`).pick(moveReasonOf(decision, w, task.kind, env)),
-    gripper: [clamp(u, 0, 1), clamp(v, 0, 1)],
-    objects: goal.objects.flatMap((name) => {
-      const box = imageBox(env, name);
-      const noun = env.world.objects.get(name)?.noun ?? `${goal.subjectNoun} handle`;
-      return box ? [{ name: noun, box }] : [];
-    }),
+    gripper: gripperInImage(env),
+    objects: visibleObjects(env),
+    ...offsets(env),
   };
 }
