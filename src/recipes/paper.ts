@@ -30,6 +30,7 @@ export const PRUNINGS: Record<string, PruningRecipe> = {
 
 /** Steps of the stages. */
 export interface StudyLength {
+  vlm: number;
   specialist: number;
   /** Of the reasoning VLA and its controls, and of what is made from it. */
   reasoning: number;
@@ -55,9 +56,15 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
   const pruned = { ...dual, train: kept, pruning: 'dual-layer' };
   return [
     {
+      name: 'vlm',
+      role: 'multimodal data alone: the starting point',
+      from: null,
+      train: { steps: length.vlm, batch_size: 64, multimodal: { share: 1 } },
+    },
+    {
       name: 'specialist',
       role: 'robot data, no reasoning; the action teacher',
-      from: null,
+      from: 'vlm',
       train: { steps: length.specialist, batch_size: 64 },
     },
     {
@@ -178,7 +185,7 @@ export function paper(regime: Regime): Study {
       dataset: { shift_pixels: 0, cache_mb: 2500 },
       ...regimeConfig(regime),
     },
-    models: paperModels(regime, { specialist: 6000, reasoning: 1500, final: 1000 }),
+    models: paperModels(regime, { vlm: 3000, specialist: 6000, reasoning: 1500, final: 1000 }),
     evaluation: { tasks: TASKS, variants: ['vm'], trials: 200 },
   };
 }
