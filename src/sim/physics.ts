@@ -69,6 +69,8 @@ const VISIBLE_GROUPS = [1, 1, 1, 0, 0, 0];
 const RAY_CUTOFF = 20;
 
 export class Physics {
+  /** Seconds a physics step. */
+  readonly timestep: number;
   readonly #mujoco: MainModule;
   readonly #model: MjModel;
   readonly #data: MjData;
@@ -82,6 +84,8 @@ export class Physics {
     this.#mujoco = mujoco;
     this.#model = model;
     this.#data = data;
+    // Kept: each look at the model's options makes a new handle, as expensive as a tenth of a physics step.
+    this.timestep = model.opt.timestep;
   }
 
   /** Compiles MJCF text. Throws a {@link SimError} with MuJoCo's own message if the text is invalid. */
@@ -98,10 +102,6 @@ export class Physics {
     }
     if (!model) throw new SimError('MuJoCo could not compile the scene (no model returned)');
     return new Physics(mujoco, model, new mujoco.MjData(model));
-  }
-
-  get timestep(): number {
-    return this.#model.opt.timestep;
   }
 
   get numGeoms(): number {
