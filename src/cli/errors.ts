@@ -20,7 +20,14 @@ export class CommandError extends Error {
 }
 
 /** Errors of the library whose cause is a wrong name or value on the command line. */
-const USAGE_NAMES = new Set(['UsageError', 'ConfigError', 'SimOptionError', 'UnknownRecipeError']);
+const USAGE_NAMES = new Set([
+  'UsageError',
+  'ConfigError',
+  'SimOptionError',
+  'UnknownRecipeError',
+  'StudyNameError',
+  'NoStudyError',
+]);
 
 /** @returns the exit code of a thrown value. */
 export function exitCodeOf(error: unknown): number {

@@ -14,6 +14,7 @@ import { registerPrune } from './prune.js';
 import { registerRecipes } from './recipes.js';
 import { registerRollout } from './rollout.js';
 import { registerSim } from './sim.js';
+import { registerStudy } from './study.js';
 import { registerTrain } from './train.js';
 
 const EXAMPLES = `Examples:
@@ -30,6 +31,7 @@ const VERBS = [
   registerData,
   registerPrune,
   registerTrain,
+  registerStudy,
   registerRollout,
   registerEval,
   registerSim,

@@ -1,5 +1,5 @@
 /** `dualvla prune`: labels of which frames' reasoning is kept, by dual-layer pruning; `dualvla prune train-scene`: its event detector. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Agreement, PruneReport, SceneSource, TrainSceneEventsResult } from '../prune/index.js';
 import { CommandError, UsageError } from './errors.js';
@@ -36,6 +36,7 @@ interface PruneFlags {
   seed: number;
   writeDataset?: string;
   timeline?: string;
+  report?: string;
   overwrite?: boolean;
   json?: boolean;
 }
@@ -78,6 +79,7 @@ export function registerPrune(program: Command): void {
     .option('--seed <s>', 'for --combine random', wholeNumber(), 0)
     .option('--write-dataset <dir>', 'also write a pruned copy of the data set')
     .option('--timeline <file>', 'also draw some episodes with their labels (HTML)')
+    .option('--report <file>', 'also write the summary (JSON)')
     .option('--overwrite', 'replace what is there')
     .option('--json', 'print a summary as JSON')
     .addHelpText('before', EXAMPLES)
@@ -101,7 +103,7 @@ export function registerPrune(program: Command): void {
 
 async function pruneCommand(directory: string, flags: PruneFlags): Promise<void> {
   const out = required(flags.out, '--out <file>');
-  refuseExisting([out, flags.timeline], flags.overwrite);
+  refuseExisting([out, flags.timeline, flags.report], flags.overwrite);
   const { pruneDatasets, writeKeepLabels } = await import('../prune/index.js');
   const folders = await dataSetsIn(directory);
   const progress = new Progress('pruning', await numFramesOf(folders));
@@ -130,6 +132,7 @@ async function pruneCommand(directory: string, flags: PruneFlags): Promise<void>
   }
   if (flags.writeDataset !== undefined) await writeDatasets(directory, folders, flags, result);
   const { report } = result;
+  if (flags.report !== undefined) writeFileSync(flags.report, `${JSON.stringify(report, null, 2)}\n`);
   if (flags.json) return print(JSON.stringify({ ...report, out }));
   printReport(report, flags);
   print(`labels: ${out}`);

@@ -4,33 +4,44 @@
  *
  *   data, held-out, questions            shared by all seeds
  *   scene, labels/<pruning>              from the data
- *   <seed>/train/<model>                 from the model it starts from, its teachers and labels
- *   <seed>/measure/<model>               success, questions, VLA Score, action error
+ *   seed-S/train/<model>                 from the model it starts from, its teachers and labels
+ *   seed-S/<split>/<model>               success, questions, VLA Score, action error
  *
  * Knows nothing about how steps are run.
  */
 import { join } from 'node:path';
 import { hashOf } from '../eval/stage-record.js';
-import type { Study, StudyModel } from '../recipes/index.js';
+import { type StudyPaths, studyPaths } from '../eval/study-folder.js';
+import type { PruningRecipe, Study, StudyModel } from '../recipes/index.js';
 import { mergeConfig } from '../train/config-sources.js';
+
+/** Kinds of steps, for estimates of their time. */
+export type StepKind = 'demonstrations' | 'questions' | 'scene' | 'labels' | 'train' | 'measure';
 
 export interface StudyStep {
   name: string;
+  kind: StepKind;
   /** What is done, for people. */
   what: string;
   needs: string[];
   /** Words after `dualvla`. */
   words: string[];
-  /** Words that continue a half-done step; null: it starts anew. */
-  resume: string[] | null;
+  /** Continues a half-done step, where one of `marks` is there; null: it always starts anew. */
+  resume: { words: string[]; marks: string[] } | null;
   /** Configuration file to be written before, if any. */
   config?: { path: string; data: unknown };
-  /** What it makes: removed before a new start. */
+  /** What it makes; there when it is done. */
   output: string;
+  /** What a new start removes. */
+  leftovers: string[];
   /** Hash of its settings and those of the steps it needs. */
   hash: string;
-  /** Uses the engine on one thread, or the given number of simulation threads. */
+  /** Engine threads; 0: it keeps all cores busy by itself. */
   threads: number;
+  /** Size in units of its kind: episodes, questions, training samples ... */
+  work: number;
+  /** Seconds that it takes by its settings, where these say so. */
+  seconds: number | null;
 }
 
 export interface PlanOptions {
@@ -41,112 +52,176 @@ export interface PlanOptions {
   split: 'test' | 'validation';
   /** Engine threads of a step. */
   threads: number;
+  /** cpu, cuda ... for training and measuring. */
+  device?: string;
+  /** Which scenes the demonstrations are of; default 0, the same for all training seeds. */
+  dataSeed?: number;
   /** Scenes a cell, in place of the study's. */
   trials?: number;
-  /** Only these models and what they need. */
+  /** Measure only these models; those that they are made from are trained too. */
   only?: readonly string[];
 }
 
-/** Where a study keeps what. */
-export function studyPaths(out: string) {
-  return {
-    data: join(out, 'data'),
-    heldOut: join(out, 'held-out'),
-    questions: join(out, 'questions'),
-    scene: join(out, 'scene'),
-    labels: (pruning: string): string => join(out, 'labels', `${pruning}.json`),
-    run: (seed: number, model: string): string => join(out, `seed-${seed}`, model, 'train'),
-    measure: (seed: number, model: string, split: string): string => join(out, `seed-${seed}`, model, split),
-    config: (seed: number, model: string): string => join(out, `seed-${seed}`, model, 'config.json'),
-    log: (step: string): string => join(out, 'logs', `${step.replaceAll('/', '-')}.log`),
-    records: join(out, 'steps.json'),
-  };
+/** The study has no model or pruning of that name. Wrong usage: the command line exits with 2. */
+export class StudyNameError extends Error {
+  override readonly name = 'StudyNameError';
 }
 
-/** Every step, in an order in which they can be run. */
+/** Steps between measurements of the angle of text and action gradients: often enough for a curve, 2 % of the time. */
+const GRADIENT_COSINE_EVERY = 50;
+/** Other scenes than those of the demonstrations (see `data generate --seed`). */
+const HELD_OUT_SEED = 99;
+
+type NewStep = Omit<StudyStep, 'hash' | 'leftovers' | 'seconds'> & Partial<Pick<StudyStep, 'leftovers' | 'seconds'>>;
+type Add = (step: NewStep, ...settings: unknown[]) => void;
+
+/** Every step, in an order in which they can be run. @throws StudyNameError */
 export function planStudy(options: PlanOptions): StudyStep[] {
   const { study, out, seeds } = options;
   const paths = studyPaths(out);
   const steps = new Map<string, StudyStep>();
-  const add = (step: Omit<StudyStep, 'hash'>, ...settings: unknown[]): void => {
+  const add: Add = (step, ...settings) => {
     const before = step.needs.map((name) => steps.get(name)?.hash ?? '');
-    steps.set(step.name, { ...step, hash: hashOf(step.name, before, settings) });
+    const hash = hashOf(step.name, before, settings);
+    steps.set(step.name, { leftovers: [step.output], seconds: null, ...step, hash });
   };
-  const models = chosenModels(study, options.only);
-  const { demonstrations, reasoning, multimodal } = study;
-  const generate = (name: string, output: string, episodes: number, seed: number): void => {
-    const words = ['data', 'generate', '--recipe', study.name, '--output', output, '--reasoning', reasoning];
-    const all = [...words, '--episodes', String(episodes), '--seed', String(seed)];
-    const what = `the scripted expert solves ${demonstrations.tasks.length} tasks, ${episodes} times each`;
-    const step = { name, what, needs: [], words: all, resume: [...all, '--resume'], output, threads: 0 };
-    add(step, demonstrations, reasoning, episodes, seed);
-  };
-  generate('data', paths.data, demonstrations.episodes_per_task, 0);
-  generate('held-out', paths.heldOut, study.held_out_per_task, 50);
-  const questions = ['data', 'multimodal', '--out', paths.questions, '--samples', String(multimodal.samples)];
-  questions.push('--test', String(multimodal.test), '--image-size', String(demonstrations.image_size));
-  add(
-    {
-      name: 'questions',
-      what: `${multimodal.samples} questions about pictures, ${multimodal.test} a family to test`,
-      needs: [],
-      words: questions,
-      resume: [...questions, '--resume'],
-      output: paths.questions,
-      threads: 0,
-    },
-    multimodal,
-  );
+  const { models, measured } = chooseModels(study, options.only);
+  addData(options, paths, add);
   const prunings = new Set(models.flatMap(({ pruning }) => pruning ?? []));
-  if (prunings.size > 0) addPruning(options, prunings, add);
-  for (const seed of seeds) for (const model of models) addModel(options, model, seed, add);
+  addPrunings(study, paths, [...prunings], add);
+  for (const seed of seeds) {
+    for (const model of models) {
+      addTraining(options, paths, model, seed, add);
+      if (measured.has(model.name)) addMeasurement(options, paths, model, seed, add);
+    }
+  }
   return [...steps.values()];
 }
 
-type Add = (step: Omit<StudyStep, 'hash'>, ...settings: unknown[]) => void;
+function addData({ study, dataSeed = 0 }: PlanOptions, paths: StudyPaths, add: Add): void {
+  const { demonstrations, reasoning, multimodal } = study;
+  const generate = (name: string, output: string, episodes: number, seed: number): void => {
+    const { tasks } = demonstrations;
+    const words = ['data', 'generate', '--recipe', study.name, '--output', output, '--reasoning', reasoning];
+    const all = [...words, '--episodes', String(episodes), '--seed', String(seed)];
+    add(
+      {
+        name,
+        kind: 'demonstrations',
+        what: `the scripted expert solves ${tasks.length} task${tasks.length === 1 ? '' : 's'}, ${episodes} times each`,
+        needs: [],
+        words: all,
+        ...half(output, all),
+        output,
+        threads: 0,
+        work: tasks.length * episodes,
+      },
+      { ...demonstrations, episodes_per_task: episodes },
+      reasoning,
+      seed,
+    );
+  };
+  generate('data', paths.data, demonstrations.episodes_per_task, dataSeed);
+  generate('held-out', paths.heldOut, study.held_out_per_task, HELD_OUT_SEED);
+  const { samples, test } = multimodal;
+  const size = String(demonstrations.image_size);
+  const words = ['data', 'multimodal', '--out', paths.questions, '--samples', String(samples), '--test', String(test)];
+  words.push('--validation', String(test), '--image-size', size);
+  add(
+    {
+      name: 'questions',
+      kind: 'questions',
+      what: `${samples} questions about pictures to learn from, ${test} of each family to test with`,
+      needs: [],
+      words,
+      ...half(paths.questions, words),
+      output: paths.questions,
+      threads: 0,
+      work: samples,
+    },
+    multimodal,
+    size,
+  );
+}
 
-function addPruning({ study, out }: PlanOptions, names: ReadonlySet<string>, add: Add): void {
-  const paths = studyPaths(out);
-  const chosen = [...names].map((name) => ({ name, ...pruningOf(study, name) }));
-  const learned = chosen.some(({ scene }) => scene === 'ddm-net');
-  if (learned) {
-    const episodes = String(study.scene_episodes);
-    const words = [
-      'prune',
-      'train-scene',
-      paths.data,
-      '--labels',
-      'phases',
-      '--episodes',
+/** Data sets are written beside their place and moved there when they are whole. */
+function half(output: string, words: readonly string[]): Pick<StudyStep, 'resume' | 'leftovers'> {
+  const partial = `${output}.partial`;
+  return { resume: { words: [...words, '--resume'], marks: [output, partial] }, leftovers: [output, partial] };
+}
+
+function addPrunings(study: Study, paths: StudyPaths, names: readonly string[], add: Add): void {
+  const chosen = names.map((name) => ({ name, pruning: pruningOf(study, name) }));
+  const episodes = study.scene_episodes;
+  if (chosen.some(({ pruning }) => pruning.scene === 'ddm-net')) {
+    const words = ['prune', 'train-scene', paths.data, '--labels', 'phases', '--episodes', String(episodes)];
+    const steps = study.scene_steps === undefined ? [] : ['--steps', String(study.scene_steps)];
+    add(
+      {
+        name: 'scene',
+        kind: 'scene',
+        what: `the scene layer learns event boundaries from ${episodes} labelled episodes`,
+        needs: ['data'],
+        words: [...words, ...steps, '--out', paths.scene],
+        resume: null,
+        output: paths.scene,
+        threads: 1,
+        work: 1,
+      },
       episodes,
-      '--out',
-      paths.scene,
-    ];
-    const what = `the scene layer learns event boundaries from ${episodes} labelled episodes`;
-    add({ name: 'scene', what, needs: ['data'], words, resume: null, output: paths.scene, threads: 1 }, episodes);
+      study.scene_steps ?? null,
+    );
   }
-  for (const { name, scene, motion, combine } of chosen) {
+  for (const { name, pruning } of chosen) {
+    const { scene, motion } = pruning;
     const output = paths.labels(name);
-    const words = ['prune', paths.data, '--out', output, '--scene', scene, '--motion', motion, '--combine', combine];
-    if (scene === 'ddm-net') words.push('--checkpoint', paths.scene);
-    const needs = scene === 'ddm-net' ? ['scene'] : ['data'];
-    const what = `which frames keep their reasoning: ${name}`;
-    add({ name: `labels/${name}`, what, needs, words, resume: null, output, threads: 1 }, { scene, motion, combine });
+    const report = paths.pruneReport(name);
+    const words = ['prune', paths.data, '--out', output, '--report', report, '--overwrite'];
+    words.push('--scene', scene, '--motion', motion, '--combine', combination(pruning));
+    if (scene === 'ddm-net') words.push('--detector', paths.scene);
+    add(
+      {
+        name: `labels/${name}`,
+        kind: 'labels',
+        what: `which frames keep their reasoning: ${name}`,
+        needs: ['data', ...(scene === 'ddm-net' ? ['scene'] : [])],
+        words,
+        resume: null,
+        output,
+        leftovers: [output, report],
+        threads: 1,
+        work: study.demonstrations.tasks.length * study.demonstrations.episodes_per_task,
+      },
+      pruning,
+    );
   }
 }
 
-function addModel(options: PlanOptions, model: StudyModel, seed: number, add: Add): void {
-  const { study, out, split, threads } = options;
-  const paths = studyPaths(out);
+/** Without a layer the other one decides alone. */
+function combination({ scene, motion, combine }: PruningRecipe): string {
+  if (combine === 'random') return combine;
+  if (scene === 'none') return 'motion';
+  return motion === 'none' ? 'scene' : combine;
+}
+
+const trainName = (seed: number, model: string): string => `seed-${seed}/train/${model}`;
+
+function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel, seed: number, add: Add): void {
+  const { study, threads, device = 'cpu' } = options;
   const own = (name: string): string => paths.run(seed, name);
   const { from, pruning, actionTeacher, reasoningTeacher } = model;
-  const settings = mergeConfig(mergeConfig({ ...study.train }, { ...model.train }), { seed });
+  const common = mergeConfig({ gradient_cosine_every: GRADIENT_COSINE_EVERY }, { ...study.train });
+  const settings = mergeConfig(mergeConfig(common, { ...model.train }), { seed });
+  const steps = Number(settings.steps ?? 1000);
+  const budget = typeof settings.time_budget_s === 'number' ? settings.time_budget_s : null;
   const places = {
     job_name: model.name,
     threads,
+    device,
     init_from: from === null ? null : own(from),
     dataset: { root: paths.data, validation_root: paths.heldOut },
-    eval_every: Math.max(1, Math.ceil((model.train.steps ?? 1000) / 5)),
+    // A run by the clock does not know its steps: no passes that take of its time.
+    eval_every: budget === null ? Math.max(1, Math.ceil(steps / 5)) : 0,
     multimodal: { root: paths.questions },
     reasoning: { keep_labels: pruning === undefined ? null : paths.labels(pruning) },
     distillation: {
@@ -157,65 +232,88 @@ function addModel(options: PlanOptions, model: StudyModel, seed: number, add: Ad
   const run = own(model.name);
   const config = { path: paths.config(seed, model.name), data: mergeConfig(settings, places) };
   const others = new Set([from, actionTeacher, reasoningTeacher].filter((name) => name !== null && name !== undefined));
-  const train = `seed-${seed}/train/${model.name}`;
-  const trainNeeds = [
-    ...(pruning === undefined ? [] : [`labels/${pruning}`]),
-    ...[...others].map((name) => `seed-${seed}/train/${name}`),
-  ];
   add(
     {
-      name: train,
+      name: trainName(seed, model.name),
+      kind: 'train',
       what: model.role,
-      needs: ['data', 'held-out', 'questions', ...trainNeeds],
+      needs: [
+        ...['data', 'held-out', 'questions'],
+        ...(pruning === undefined ? [] : [`labels/${pruning}`]),
+        ...[...others].map((name) => trainName(seed, name)),
+      ],
       words: ['train', '--recipe', study.name, '--config_path', config.path, '--output_dir', run, '--overwrite'],
-      resume: ['train', '--resume', run],
+      resume: { words: ['train', '--resume', run], marks: [join(run, 'train_config.json')] },
       config,
       output: run,
       threads,
+      work: steps * Number(settings.batch_size ?? 32),
+      seconds: budget,
     },
     settings,
-  );
-  if (model.unmeasured) return;
-  const output = paths.measure(seed, model.name, split);
-  const trials = options.trials ?? study.evaluation.trials;
-  const measure = ['measure', '--study', study.name, '--policy', run, '--out', output, '--split', split];
-  measure.push('--episodes', String(trials), '--questions', paths.questions, '--held-out', paths.heldOut);
-  if (model.sampleSkipping) measure.push('--sample-skipping');
-  add(
-    {
-      name: `seed-${seed}/measure/${model.name}`,
-      what: `${model.name}: ${trials} ${split} scenes a task, questions, VLA Score`,
-      needs: [train],
-      words: measure,
-      resume: measure,
-      output,
-      threads,
-    },
-    trials,
-    split,
-    study.evaluation,
+    { from, actionTeacher, reasoningTeacher, pruning },
   );
 }
 
-/** The named models and those they are made from; all without names. @throws RangeError for a name that is not there */
-function chosenModels(study: Study, only: readonly string[] | undefined): StudyModel[] {
-  if (only === undefined) return study.models;
-  const byName = new Map(study.models.map((model) => [model.name, model]));
+function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyModel, seed: number, add: Add): void {
+  const { study, split, device = 'cpu' } = options;
+  const { evaluation } = study;
+  const run = paths.run(seed, model.name);
+  const output = paths.measure(seed, model.name, split);
+  const trials = options.trials ?? evaluation.trials;
+  const words = ['measure', '--study', study.name, '--policy', run, '--out', output, '--split', split];
+  words.push('--episodes', String(trials), '--questions', paths.questions, '--held-out', paths.heldOut);
+  if (model.sampleSkipping) words.push('--sample-skipping');
+  if (device !== 'cpu') words.push('--device', device);
+  add(
+    {
+      name: `seed-${seed}/${split}/${model.name}`,
+      kind: 'measure',
+      what: `${model.name}: ${trials} ${split} scenes a task, questions, VLA Score`,
+      needs: [trainName(seed, model.name)],
+      words,
+      resume: { words, marks: [output] },
+      output,
+      threads: options.threads,
+      work: evaluation.tasks.length * evaluation.variants.length * trials,
+    },
+    trials,
+    split,
+    evaluation,
+    model.sampleSkipping ?? false,
+  );
+}
+
+interface ChosenModels {
+  /** To be trained, in the study's order. */
+  models: StudyModel[];
+  /** Names of those to be measured. */
+  measured: ReadonlySet<string>;
+}
+
+/** The named models and those they are made from; all without names. */
+function chooseModels({ name: study, models }: Study, only: readonly string[] | undefined): ChosenModels {
+  const byName = new Map(models.map((model) => [model.name, model]));
   const chosen = new Set<string>();
   const choose = (name: string): void => {
     const model = byName.get(name);
     if (model === undefined)
-      throw new RangeError(`study ${study.name} has no model ${name}; it has ${[...byName.keys()].join(', ')}`);
+      throw new StudyNameError(`study ${study} has no model ${name}; it has ${[...byName.keys()].join(', ')}`);
+    if (chosen.has(name)) return;
     chosen.add(name);
     for (const other of [model.from, model.actionTeacher, model.reasoningTeacher])
       if (other !== null && other !== undefined) choose(other);
   };
-  for (const name of only) choose(name);
-  return study.models.filter(({ name }) => chosen.has(name));
+  for (const name of only ?? byName.keys()) choose(name);
+  const wanted = only === undefined ? models : models.filter(({ name }) => only.includes(name));
+  return {
+    models: models.filter(({ name }) => chosen.has(name)),
+    measured: new Set(wanted.filter(({ unmeasured }) => !unmeasured).map(({ name }) => name)),
+  };
 }
 
-function pruningOf(study: Study, name: string) {
+function pruningOf(study: Study, name: string): PruningRecipe {
   const pruning = study.prunings[name];
-  if (pruning === undefined) throw new RangeError(`study ${study.name} has no pruning ${name}`);
+  if (pruning === undefined) throw new StudyNameError(`study ${study.name} has no pruning ${name}`);
   return pruning;
 }

@@ -1,142 +1,186 @@
 /**
- * Runs the steps of a study as processes of this program, several at a time, each with a log of its own, and continues where it was
- * stopped: finished steps are left out, half-done ones resumed, changed ones begun anew.
+ * Runs the steps of a study as processes of this program, several at a time, and continues where it was stopped: finished steps are
+ * left out, half-done ones resumed, changed ones begun anew.
  *
  * Processes, because an engine has one thread pool and one generator for all that runs in it.
+ *
+ * Knows nothing about what the steps do.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { commitOf } from '../eval/provenance.js';
 import type { StageRecords } from '../eval/stage-record.js';
 import type { StudyStep } from './study-plan.js';
+import { endLeftBehind, logEnd, type StepFiles, startStep } from './study-process.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const PROGRAM = fileURLToPath(new URL('../../bin/dualvla.js', import.meta.url));
 
 /** A step ended with an error. */
 export class StudyStepError extends Error {
   override readonly name = 'StudyStepError';
+  constructor(
+    readonly step: StudyStep,
+    how: string,
+    log: string,
+    resumed: boolean,
+  ) {
+    const words = resumed && step.resume !== null ? step.resume.words : step.words;
+    const end = logEnd(log, 8).map((line) => `  ${line}`);
+    super(
+      [
+        `step ${step.name} ${how}; the end of its log, ${log}:`,
+        ...end,
+        `by itself: npx dualvla ${words.join(' ')}`,
+        'next: the same command again continues with this step',
+      ].join('\n'),
+    );
+  }
 }
 
 export type StudyEvent =
   | { type: 'skip'; step: StudyStep; seconds: number }
-  | { type: 'start'; step: StudyStep; resumed: boolean; left: number }
-  | { type: 'line'; step: StudyStep; text: string }
-  | { type: 'done'; step: StudyStep; seconds: number; left: number };
+  | { type: 'left behind'; step: StudyStep }
+  | { type: 'start'; step: StudyStep; how: 'new' | 'resumed' | 'changed' }
+  | { type: 'progress'; step: StudyStep; text: string; seconds: number }
+  | { type: 'done'; step: StudyStep; seconds: number }
+  /** It failed; those that run are waited for. */
+  | { type: 'failed'; step: StudyStep; running: number };
 
 export interface RunStudyOptions {
   steps: readonly StudyStep[];
   records: StageRecords;
   /** Steps at a time. */
   jobs: number;
-  log: (step: string) => string;
+  files: (step: string) => StepFiles;
   signal: AbortSignal;
   onEvent: (event: StudyEvent) => void;
+  /** Seconds between 'progress' events of a running step; default none. */
+  progressEvery?: number;
+}
+
+/** Whether a step is done with its present settings. */
+export function isFinished(step: StudyStep, records: StageRecords): boolean {
+  return records.state(step.name, step.hash) === 'finished' && existsSync(step.output);
 }
 
 /**
- * @throws StudyStepError with the end of the failed step's log, after the others that run have ended in order; AbortError when
- *   stopped
+ * @throws StudyStepError with the end of the failed step's log, after the others that run have ended; AbortError when stopped, after
+ *   all have ended in order
  */
-export async function runStudy({ steps, records, jobs, log, signal, onEvent }: RunStudyOptions): Promise<void> {
-  const finished = new Set<string>();
-  const waiting = new Map(steps.map((step) => [step.name, step]));
-  const running = new Map<string, ChildProcess>();
-  let failure: Error | undefined;
+export async function runStudy(options: RunStudyOptions): Promise<void> {
+  const { steps, records, files, signal, onEvent } = options;
   for (const step of steps) {
-    if (records.state(step.name, step.hash) !== 'finished' || !existsSync(step.output)) continue;
-    finished.add(step.name);
-    waiting.delete(step.name);
-    onEvent({ type: 'skip', step, seconds: records.get(step.name)?.seconds ?? 0 });
+    await endLeftBehind(files(step.name).running, () => onEvent({ type: 'left behind', step }));
+    if (isFinished(step, records)) onEvent({ type: 'skip', step, seconds: records.get(step.name)?.seconds ?? 0 });
   }
-  const stop = (): void => {
-    for (const child of running.values()) child.kill('SIGINT');
-  };
-  signal.addEventListener('abort', stop);
-  try {
-    await new Promise<void>((resolve) => {
-      const launch = (): void => {
-        if (running.size === 0 && (waiting.size === 0 || failure || signal.aborted)) {
-          resolve();
-          return;
-        }
-        if (failure || signal.aborted) return;
-        for (const step of waiting.values()) {
-          if (running.size >= jobs) return;
-          // A step that takes all cores (simulation) has them for itself.
-          const alone = step.threads === 0;
-          if (alone && running.size > 0) continue;
-          if (!step.needs.every((name) => finished.has(name) || !steps.some((other) => other.name === name))) continue;
-          waiting.delete(step.name);
-          start(step);
-          if (alone) return;
-        }
-      };
-      const start = (step: StudyStep): void => {
-        const state = records.state(step.name, step.hash);
-        const resumed = state === 'begun' && step.resume !== null && existsSync(step.output);
-        if (!resumed) rmSync(step.output, { recursive: true, force: true });
-        if (step.config !== undefined) {
-          mkdirSync(dirname(step.config.path), { recursive: true });
-          writeFileSync(step.config.path, `${JSON.stringify(step.config.data, null, 1)}\n`);
-        }
-        records.begin(step.name, step.hash, commitOf(ROOT));
-        onEvent({ type: 'start', step, resumed, left: waiting.size + running.size + 1 });
-        const started = performance.now();
-        const child = spawnStep(step, resumed, log(step.name), (text) => onEvent({ type: 'line', step, text }));
-        running.set(step.name, child);
-        child.on('close', (code) => {
-          running.delete(step.name);
-          const seconds = (performance.now() - started) / 1000;
-          records.addSeconds(step.name, seconds);
-          if (code === 0) {
-            finished.add(step.name);
-            records.finish(step.name, step.what);
-            onEvent({ type: 'done', step, seconds, left: waiting.size + running.size });
-          } else if (!signal.aborted) {
-            failure ??= new StudyStepError(failureText(step, code, log(step.name)));
-          }
-          launch();
-        });
-      };
-      launch();
-    });
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-  if (failure !== undefined) throw failure;
   signal.throwIfAborted();
+  const run = new StudyRun(options);
+  await run.toEnd();
 }
 
-function spawnStep(step: StudyStep, resumed: boolean, log: string, onLine: (text: string) => void): ChildProcess {
-  mkdirSync(dirname(log), { recursive: true });
-  const file = createWriteStream(log, { flags: resumed ? 'a' : 'w' });
-  const words = resumed && step.resume !== null ? step.resume : step.words;
-  file.write(`$ dualvla ${words.join(' ')}\n`);
-  const threads = step.threads > 0 ? { OMP_NUM_THREADS: String(step.threads) } : {};
-  // A group of its own: Ctrl-C reaches the steps through the runner, once.
-  const child = spawn(process.execPath, [PROGRAM, ...words], {
-    env: { ...process.env, ...threads },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  for (const stream of [child.stdout, child.stderr]) {
-    let rest = '';
-    stream?.setEncoding('utf8').on('data', (text: string) => {
-      file.write(text);
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) if (line.trim() !== '') onLine(line);
+class StudyRun {
+  readonly #finished: Set<string>;
+  readonly #waiting: Map<string, StudyStep>;
+  readonly #running = new Map<string, ChildProcess>();
+  #failure: Error | undefined;
+  #ended: () => void = () => undefined;
+
+  constructor(readonly options: RunStudyOptions) {
+    const { steps, records } = options;
+    this.#finished = new Set(steps.filter((step) => isFinished(step, records)).map(({ name }) => name));
+    this.#waiting = new Map(steps.filter(({ name }) => !this.#finished.has(name)).map((step) => [step.name, step]));
+  }
+
+  async toEnd(): Promise<void> {
+    const { signal } = this.options;
+    const stop = (): void => {
+      for (const child of this.#running.values()) child.kill('SIGINT');
+    };
+    signal.addEventListener('abort', stop);
+    try {
+      await new Promise<void>((resolve) => {
+        this.#ended = resolve;
+        this.#launch();
+      });
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    signal.throwIfAborted();
+  }
+
+  /** Starts what can run now; ends the run when nothing runs and nothing more will. */
+  #launch(): void {
+    const closing = this.#failure !== undefined || this.options.signal.aborted;
+    if (!closing) for (const step of this.#ready()) this.#start(step);
+    if (this.#running.size === 0) this.#ended();
+  }
+
+  /** Steps for the free places, in order; one that keeps all cores busy has them for itself. */
+  #ready(): StudyStep[] {
+    const chosen: StudyStep[] = [];
+    if ([...this.#running.keys()].some((name) => this.#stepOf(name)?.threads === 0)) return chosen;
+    for (const step of this.#waiting.values()) {
+      const busy = this.#running.size + chosen.length;
+      if (busy >= this.options.jobs) break;
+      if (!step.needs.every((name) => this.#finished.has(name))) continue;
+      if (step.threads === 0 && busy > 0) continue;
+      chosen.push(step);
+      if (step.threads === 0) break;
+    }
+    return chosen;
+  }
+
+  #stepOf(name: string): StudyStep | undefined {
+    return this.options.steps.find((step) => step.name === name);
+  }
+
+  #start(step: StudyStep): void {
+    const { records, files, onEvent, signal, progressEvery } = this.options;
+    this.#waiting.delete(step.name);
+    const state = records.state(step.name, step.hash);
+    const resumed = state === 'begun' && step.resume !== null && step.resume.marks.some((mark) => existsSync(mark));
+    if (!resumed) for (const path of step.leftovers) rmSync(path, { recursive: true, force: true });
+    mkdirSync(dirname(step.output), { recursive: true });
+    if (step.config !== undefined) {
+      mkdirSync(dirname(step.config.path), { recursive: true });
+      writeFileSync(step.config.path, `${JSON.stringify(step.config.data, null, 2)}\n`);
+    }
+    // 'changed' begins a new record.
+    records.begin(step.name, step.hash, commitOf(ROOT));
+    onEvent({ type: 'start', step, how: resumed ? 'resumed' : state === 'changed' ? 'changed' : 'new' });
+    const began = performance.now();
+    const elapsed = (): number => (performance.now() - began) / 1000;
+    const { log } = files(step.name);
+    const child = startStep(step, resumed, files(step.name));
+    this.#running.set(step.name, child);
+    const report = (): void => {
+      const [text] = logEnd(log, 1);
+      if (text !== undefined) onEvent({ type: 'progress', step, text, seconds: elapsed() });
+    };
+    const timer = progressEvery === undefined ? undefined : setInterval(report, progressEvery * 1000);
+    child.on('close', (code, killedBy) => {
+      clearInterval(timer);
+      this.#running.delete(step.name);
+      const seconds = elapsed();
+      records.addSeconds(step.name, seconds);
+      if (code === 0 && existsSync(step.output)) {
+        this.#finished.add(step.name);
+        records.finish(step.name, logEnd(log, 1)[0] ?? '');
+        onEvent({ type: 'done', step, seconds: records.get(step.name)?.seconds ?? seconds });
+      } else if (!signal.aborted) {
+        const how =
+          code === 0
+            ? `made no ${step.output}`
+            : killedBy === null
+              ? `ended with code ${code}`
+              : `was ended by ${killedBy}`;
+        this.#failure ??= new StudyStepError(step, how, log, resumed);
+        onEvent({ type: 'failed', step, running: this.#running.size });
+      }
+      this.#launch();
     });
   }
-  child.on('close', () => file.end());
-  return child;
-}
-
-function failureText(step: StudyStep, code: number | null, log: string): string {
-  const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : [];
-  const end = lines.slice(-5).map((line) => `  ${line}`);
-  return `step ${step.name} ended with code ${code}; its log, ${log}, ends:\n${end.join('\n')}`;
 }

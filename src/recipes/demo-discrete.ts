@@ -3,9 +3,9 @@
  * model generates one after another. Chunks of four steps keep the sequence at 28 tokens.
  */
 import { demo } from './demo.js';
-import type { Recipe } from './recipe.js';
+import type { Study } from './study.js';
 
-export function demoDiscrete(): Recipe {
+export function demoDiscrete(): Study {
   const base = demo();
   return {
     ...base,

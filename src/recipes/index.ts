@@ -7,6 +7,7 @@ import { demo } from './demo.js';
 import { demoDiscrete } from './demo-discrete.js';
 import { full } from './full.js';
 import { paper, REGIMES } from './paper.js';
+import { paperDebug } from './paper-debug.js';
 import type { Recipe } from './recipe.js';
 
 export { paper, REGIMES, type Regime } from './paper.js';
@@ -19,6 +20,7 @@ const recipes: Readonly<Record<string, () => Recipe>> = {
   demo,
   'demo-discrete': demoDiscrete,
   full,
+  'paper-debug': paperDebug,
   ...Object.fromEntries(REGIMES.map((regime) => [`paper-${regime}`, () => paper(regime)])),
 };
 

@@ -43,6 +43,8 @@ export interface Study extends Recipe {
   multimodal: { samples: number; test: number };
   /** Episodes that the scene layer learns from. */
   scene_episodes: number;
+  /** Its training steps; default those of `dualvla prune train-scene`. */
+  scene_steps?: number;
   prunings: Record<string, PruningRecipe>;
   models: StudyModel[];
 }
