@@ -56,6 +56,7 @@ export function* planPictures(options: PlanOptions): Generator<PlannedPicture> {
   const { split, seed, questions, perPicture, families } = options;
   if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED)
     throw new SimOptionError(`multimodal seed ${seed} must be an integer from 0 to ${MAX_SEED}`);
+  if (questions > PICTURES_A_SEED * perPicture) throw tooMany(split);
   const shown = showsHeldOut(split);
   const first = FIRST_SEED[split] + (split === 'train' ? seed * PICTURES_A_SEED : 0);
   const random = new Random(seedOf(split, first), 'multimodal-plan');
@@ -65,14 +66,16 @@ export function* planPictures(options: PlanOptions): Generator<PlannedPicture> {
     for (const family of families) {
       const wanted = Math.min(left.get(family) ?? 0, perPicture);
       if (wanted === 0) continue;
-      if (number >= PICTURES_A_SEED)
-        throw new SimOptionError(`a ${split} set has at most ${PICTURES_A_SEED} pictures; ask for fewer questions`);
+      if (number >= PICTURES_A_SEED) throw tooMany(split);
       const picture = planPicture(family, wanted, seedOf(split, first + number++), shown, random, balance);
       left.set(family, (left.get(family) ?? 0) - picture.questions.length);
       yield picture;
     }
   }
 }
+
+const tooMany = (split: Split): SimOptionError =>
+  new SimOptionError(`a ${split} set has at most ${PICTURES_A_SEED} pictures; ask for fewer questions`);
 
 /** The i-th of `parts` nearly equal parts of a whole. */
 const share = (whole: number, parts: number, i: number): number =>
