@@ -124,7 +124,8 @@ function addData({ study, dataSeed = 0 }: PlanOptions, paths: StudyPaths, add: A
   generate('data', paths.data, demonstrations.episodes_per_task, dataSeed);
   generate('held-out', paths.heldOut, study.held_out_per_task, HELD_OUT_SEED);
   const { samples, test } = multimodal;
-  const size = String(demonstrations.image_size);
+  // Below this nothing in the pictures can be read; loaders scale them to what a model sees.
+  const size = String(Math.max(64, demonstrations.image_size));
   const words = ['data', 'multimodal', '--out', paths.questions, '--samples', String(samples), '--test', String(test)];
   words.push('--validation', String(test), '--image-size', size);
   add(
