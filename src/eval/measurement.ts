@@ -3,6 +3,7 @@
  *
  * Knows nothing about how it is measured or shown.
  */
+import type { ActionError } from './held-out-error.js';
 import type { FamilyCount } from './multimodal/evaluate-multimodal.js';
 import type { SuccessTable } from './success-table.js';
 
@@ -26,8 +27,8 @@ export interface Thinking {
   reasoned: number;
   /** Reasoning tokens in all. */
   tokens: number;
-  /** Wall time of one prediction for one observation, reasoning included, mean over some on this machine. */
-  secondsPerPrediction: number;
+  /** Processor time of one prediction for one observation, reasoning included, mean over some on this machine; null if not timed. */
+  secondsPerPrediction: number | null;
 }
 
 export interface Measurement {
@@ -42,11 +43,11 @@ export interface Measurement {
   success: SuccessTable;
   multimodal: Record<string, FamilyCount>;
   vlaScore: MeanVlaScore;
-  /** Shares of generated reasoning that is right about the scene, 0 to 1; null for models that never reasoned. */
-  reasoning: Record<string, number> | null;
+  /** Figures of the validity of generated reasoning (score/reasoning-validity.ts); null for models that never reasoned. */
+  reasoning: Record<string, number | null> | null;
   thinking: Thinking;
-  /** On held-out demonstrations with the plain instruction. */
-  actionError: { motion: number; gripper: number };
+  /** On held-out demonstrations, as the model acts by itself, and with reasoning suppressed. */
+  actionError: { own: ActionError; plain: ActionError } | null;
   /** Seconds it took. */
   seconds: number;
 }

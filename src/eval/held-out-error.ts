@@ -1,0 +1,135 @@
+/**
+ * Action error of a checkpoint on held-out demonstrations: a cheap second measure that goes along with success in closed loop. Chunks
+ * are predicted as the model does it (thinking where it decides to) and, for a reasoning VLA, with the plain instruction alone.
+ *
+ * Knows nothing about environments.
+ */
+import { datasetFolders } from '../data/dataset-folders.js';
+import { Loader, type LoaderBatch } from '../data/loader.js';
+import type { Vla } from '../model/vla.js';
+import { PromptBuilder } from '../model/vla-batch.js';
+import { scope } from '../torch/index.js';
+import { loadPretrained } from '../train/pretrained.js';
+
+export interface ActionError {
+  /** Mean |a - a*| of normalised motions (dims 0-5, -1..1). */
+  motion: number;
+  /** Share of wrong gripper commands. */
+  gripper: number;
+}
+
+export interface HeldOutErrors {
+  own: ActionError;
+  /** Acting at once, whatever the model would have thought. */
+  plain: ActionError;
+  /**
+   * Processor time of one prediction for one observation, as the model does it, seconds; mean over `timed`. Wall time would measure what
+   * else the machine does.
+   */
+  secondsPerPrediction: number;
+}
+
+export interface HeldOutOptions {
+  /** Root of LeRobot data sets. */
+  root: string;
+  /** Frames at most, evenly over the data; default 1024. */
+  frames?: number;
+  /** Single predictions that are timed; default 24. */
+  timed?: number;
+  device?: string;
+  /** Draw whether to think (see VlaPolicy). Uniform draws come from this. */
+  uniform?: () => number;
+  onProgress?: (done: number, total: number) => void;
+}
+
+export async function heldOutErrors(checkpoint: string, options: HeldOutOptions): Promise<HeldOutErrors> {
+  const { root, frames = 1024, timed = 24, device = 'cpu', uniform, onProgress } = options;
+  const { model, config, tokenizer, statistics } = loadPretrained(checkpoint, device);
+  const prompts = new PromptBuilder(config, tokenizer);
+  const openLoader = (batchSize: number): Promise<Loader> =>
+    Loader.open({
+      folders: datasetFolders(root),
+      batchSize,
+      chunk: config.chunk_size,
+      representation: statistics.chunk.representation,
+      cameras: config.cameras,
+      imageSize: config.vision.image_size,
+      chunkStats: statistics.chunk,
+      stateStats: statistics.state,
+      seed: 0,
+      epochs: 1,
+    });
+  const skip = (batch: LoaderBatch): { skipAbove: number[] } | undefined =>
+    uniform && { skipAbove: Array.from({ length: batch.size }, uniform) };
+  const own = new ErrorSum();
+  const plain = new ErrorSum();
+  await using loader = await openLoader(64);
+  const total = Math.min(frames, loader.numFrames);
+  for (let done = 0; done < total; ) {
+    const batch = await loader.next();
+    if (batch === undefined) break;
+    own.add(predict(model, prompts, batch, device, skip(batch)), batch);
+    if (config.max_reasoning_tokens > 0) {
+      const never = { skipAbove: new Array<number>(batch.size).fill(-1) };
+      plain.add(predict(model, prompts, batch, device, never), batch);
+    }
+    done += batch.size;
+    onProgress?.(Math.min(done, total), total);
+  }
+  await using single = await openLoader(1);
+  let seconds = 0;
+  for (let i = -2; i < timed; i++) {
+    const batch = await single.next();
+    if (batch === undefined) break;
+    const started = process.cpuUsage();
+    predict(model, prompts, batch, device, skip(batch));
+    const { user, system } = process.cpuUsage(started);
+    // The first two warm up.
+    if (i >= 0) seconds += (user + system) / 1e6;
+  }
+  const result = own.mean();
+  return {
+    own: result,
+    plain: config.max_reasoning_tokens > 0 ? plain.mean() : result,
+    secondsPerPrediction: seconds / timed,
+  };
+}
+
+/** Normalised chunks, B * C * A. */
+function predict(
+  model: Vla,
+  prompts: PromptBuilder,
+  batch: LoaderBatch,
+  device: string,
+  options: { skipAbove: number[] } | undefined,
+): Float32Array {
+  const { images, stateNormalised: state, instruction } = batch;
+  return scope(() => {
+    const built = prompts.build({ images, state, instruction }, device);
+    return model.predict(built, options).actions.to('float32').to('cpu').data<Float32Array>();
+  });
+}
+
+class ErrorSum {
+  #motion = 0;
+  #gripper = 0;
+  #actions = 0;
+
+  /** Adds a batch of predicted chunks; the last action dim is the gripper's, open above 0. */
+  add(predicted: Float32Array, { actions, actionMask, size }: LoaderBatch): void {
+    const C = actionMask.length / size;
+    const A = actions.length / actionMask.length;
+    for (let row = 0; row < size * C; row++) {
+      if (actionMask[row] === 0) continue;
+      const at = (values: Float32Array, dim: number): number => values[row * A + dim] as number;
+      for (let dim = 0; dim < A - 1; dim++) this.#motion += Math.abs(at(predicted, dim) - at(actions, dim)) / (A - 1);
+      if (at(predicted, A - 1) > 0 !== at(actions, A - 1) > 0) this.#gripper++;
+      this.#actions++;
+    }
+  }
+
+  mean(): ActionError {
+    const count = Math.max(1, this.#actions);
+    return { motion: this.#motion / count, gripper: this.#gripper / count };
+  }
+}
