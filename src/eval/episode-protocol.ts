@@ -1,5 +1,6 @@
 /** What the thread that asks a policy and the threads that run episodes say to each other. */
 import type { CameraName, EnvOptions, Observation, Split } from '../sim/index.js';
+import type { EpisodeTrace } from './trace.js';
 
 /** Who acts: a script inside the Worker, or whoever answers the observations. */
 export type Actor = 'expert' | 'random' | 'policy';
@@ -19,6 +20,8 @@ export interface EpisodeOrder {
   index: number;
   split: Split;
   film: FilmOptions | null;
+  /** Record what happens at every step. */
+  trace: boolean;
 }
 
 /** How an episode is filmed: every control step once, at a size of its own. */
@@ -31,7 +34,7 @@ export interface FilmOptions {
 /** One round: episodes to begin and actions to take. It is answered by one `FromWorker` that speaks of all of them. */
 export interface ToWorker {
   begin: { slot: number; order: EpisodeOrder }[];
-  act: { slot: number; action: Float32Array }[];
+  act: { slot: number; action: Float32Array; thought: string | null }[];
 }
 
 /** An episode that waits for an action. */
@@ -52,6 +55,8 @@ export interface Ended {
   controlHz: number;
   /** RGB pictures if it was filmed, the one before the first step included. */
   frames: Uint8Array[];
+  /** What happened, if it was to be recorded; the rest of the trace is known outside. */
+  trace?: Pick<EpisodeTrace, 'subject' | 'reference' | 'nouns' | 'end' | 'trace'>;
 }
 
 export interface FromWorker {

@@ -7,11 +7,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Env, Expert, Random, seedOf } from '../sim/index.js';
 import type { Ended, EpisodeOrder, EpisodeWorkerData, FromWorker, Pending, ToWorker } from './episode-protocol.js';
+import { type StepTrace, traceScene, traceStep } from './trace.js';
 
 interface Slot {
   env: Env;
   order: EpisodeOrder;
   frames: Uint8Array[];
+  trace: StepTrace[];
 }
 
 const port = parentPort;
@@ -31,7 +33,7 @@ port.on('message', (message: ToWorker | 'stop') => {
 
 /** Once the rollout has ended nobody reads the answer: what is missing from it does not matter. */
 async function answer({ begin, act }: ToWorker): Promise<FromWorker> {
-  const outcomes = act.flatMap(({ slot, action }) => (stopped() ? [] : [step(slot, action)]));
+  const outcomes = act.flatMap(({ slot, action, thought }) => (stopped() ? [] : [step(slot, action, thought)]));
   for (const { slot, order } of begin) if (!stopped()) outcomes.push(await beginEpisode(slot, order));
   return {
     worker,
@@ -42,7 +44,7 @@ async function answer({ begin, act }: ToWorker): Promise<FromWorker> {
 
 async function beginEpisode(slot: number, order: EpisodeOrder): Promise<Pending | Ended> {
   const env = slots.get(slot)?.env ?? (await Env.create(envOptions));
-  const state: Slot = { env, order, frames: [] };
+  const state: Slot = { env, order, frames: [], trace: [] };
   slots.set(slot, state);
   const observation = env.reset(seedOf(order.split, order.index));
   film(state);
@@ -52,20 +54,22 @@ async function beginEpisode(slot: number, order: EpisodeOrder): Promise<Pending 
 function runScripted(slot: number, { env }: Slot): Pending | Ended {
   const act = actor === 'expert' ? expertActor(env) : randomActor(env);
   for (;;) {
-    const outcome = step(slot, act());
+    const outcome = step(slot, act(), null);
     if ('steps' in outcome || stopped()) return outcome;
   }
 }
 
-function step(slot: number, action: Float32Array): Pending | Ended {
+function step(slot: number, action: Float32Array, thought: string | null): Pending | Ended {
   const state = slots.get(slot);
   if (state === undefined) throw new Error(`no episode was begun in slot ${slot}`);
-  const { env, order, frames } = state;
+  const { env, order, frames, trace } = state;
+  if (order.trace) trace.push(traceStep(env, action, thought));
   const { observation, success, done, step } = env.step(action);
   film(state);
   if (!done) return { slot, observation };
   const { seed, maxSteps, instruction, controlHz } = env;
-  return { slot, order, seed, success, steps: step, maxSteps, instruction, controlHz, frames };
+  const traced = order.trace ? { trace: { ...traceScene(env), trace } } : {};
+  return { slot, order, seed, success, steps: step, maxSteps, instruction, controlHz, frames, ...traced };
 }
 
 function film({ env, order, frames }: Slot): void {

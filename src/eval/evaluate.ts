@@ -8,6 +8,7 @@ import type { Split, TaskId, Variant } from '../sim/index.js';
 import type { EpisodeLog, EpisodeRecord } from './episode-log.js';
 import { type RolloutPolicy, rollout } from './rollout.js';
 import { type SuccessTable, tallySuccess } from './success-table.js';
+import type { EpisodeTrace } from './trace.js';
 
 export interface EvaluateOptions {
   cells: readonly { task: TaskId; variant: Variant }[];
@@ -18,6 +19,8 @@ export interface EvaluateOptions {
   policy: RolloutPolicy;
   /** Finished episodes; new ones are added. */
   log: EpisodeLog;
+  /** Record what happens at every step; the events then have it. */
+  trace?: boolean;
   workers?: number;
   signal?: AbortSignal;
 }
@@ -25,6 +28,7 @@ export interface EvaluateOptions {
 /** An episode that has just finished. */
 export interface EvaluateEvent {
   record: EpisodeRecord;
+  trace?: EpisodeTrace;
   /** Episodes finished so far, those found in the log included, of how many. */
   done: number;
   total: number;
@@ -37,7 +41,7 @@ export function cellsOfAll(tasks: readonly TaskId[], variants: readonly Variant[
 
 /** Runs what is missing. @throws what `rollout` throws; AbortError when stopped */
 export async function* evaluate(options: EvaluateOptions): AsyncGenerator<EvaluateEvent, void> {
-  const { cells, split, log, policy, workers, signal } = options;
+  const { cells, split, log, policy, trace: tracing = false, workers, signal } = options;
   const numbers = episodeNumbers(options);
   const missing = cells.map(({ task, variant }) => ({
     task,
@@ -48,10 +52,10 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
   let done = total - missing.reduce((sum, { episodes }) => sum + episodes.length, 0);
   for (const cell of missing) {
     const limits = { ...(workers === undefined ? {} : { workers }), ...(signal === undefined ? {} : { signal }) };
-    for await (const { record } of rollout({ ...cell, split, policy, ...limits })) {
+    for await (const { record, trace } of rollout({ ...cell, split, policy, trace: tracing, ...limits })) {
       log.add(record);
       done++;
-      yield { record, done, total };
+      yield { record, ...(trace === undefined ? {} : { trace }), done, total };
     }
   }
 }

@@ -12,11 +12,14 @@ import { endWorker } from '../data/end-worker.js';
 import type { CameraName, EnvOptions, Observation, Split, TaskId, Variant } from '../sim/index.js';
 import type { EpisodeRecord } from './episode-log.js';
 import type { Ended, EpisodeOrder, EpisodeWorkerData, FilmOptions, FromWorker, ToWorker } from './episode-protocol.js';
+import type { EpisodeTrace } from './trace.js';
 
 /** What a rollout asks of a policy; sessions are episode numbers. */
 export interface ActingPolicy {
   reset(session: number): void;
   act(requests: readonly { session: number; observation: Observation }[]): Float32Array[];
+  /** What it thought before the action that it has just given; null if it did not think. */
+  thought?(session: number): string | null;
 }
 
 /** Who acts, and what it looks at. */
@@ -28,6 +31,8 @@ export type RolloutPolicy =
       /** Side of the images it sees, pixels. */
       imageSize: number;
       cameras: readonly CameraName[];
+      /** Whether it is one that reasons, for its traces; default whether it has `thought`. */
+      reasons?: boolean;
     };
 
 export interface RolloutOptions {
@@ -39,6 +44,8 @@ export interface RolloutOptions {
   policy: RolloutPolicy;
   /** Episodes to film, and how; default none. */
   film?: FilmOptions & { episodes: ReadonlySet<number> };
+  /** Record what happens at every step; default false. */
+  trace?: boolean;
   /** Threads that simulate; default one a core. */
   workers?: number;
   /** Episodes at a time over all threads, for a policy that answers in batches; default 32. */
@@ -53,6 +60,8 @@ export interface RolloutEpisode {
   /** RGB, size * size * 3 each. */
   frames: Uint8Array[];
   controlHz: number;
+  /** What happened at every step, if it was to be recorded. */
+  trace?: EpisodeTrace;
 }
 
 /**
@@ -99,13 +108,17 @@ export async function* rollout(options: RolloutOptions): AsyncGenerator<RolloutE
       const pending = messages.flatMap((message) => message.pending);
       const requests = pending.map(({ slot, observation }) => ({ session: running.get(slot) as number, observation }));
       const actions = policy.kind === 'policy' && requests.length > 0 ? policy.policy.act(requests) : [];
-      const answers = pending.map(({ slot }, i) => ({ slot, action: actions[i] as Float32Array }));
+      const answers = pending.map(({ slot }, i) => ({
+        slot,
+        action: actions[i] as Float32Array,
+        thought: policy.kind === 'policy' ? (policy.policy.thought?.(running.get(slot) as number) ?? null) : null,
+      }));
       for (const message of messages) {
         const begin = beginIn(message.ended.map(({ slot }) => slot));
         send(message.worker, { begin, act: answers.filter(({ slot }) => slot % numWorkers === message.worker) });
       }
       for (const ended of messages.flatMap((message) => message.ended)) {
-        yield { record: recordOf(options, ended), frames: ended.frames, controlHz: ended.controlHz };
+        yield episodeOf(options, ended);
       }
     }
   } finally {
@@ -121,8 +134,21 @@ function envOptions({ task, variant, policy }: RolloutOptions): EnvOptions {
   return { task, variant, imageSize: policy.imageSize, cameras: policy.cameras };
 }
 
-function orderOf({ split, film }: RolloutOptions, index: number): EpisodeOrder {
-  return { index, split, film: film?.episodes.has(index) ? { camera: film.camera, size: film.size } : null };
+function orderOf({ split, film, trace = false }: RolloutOptions, index: number): EpisodeOrder {
+  return { index, split, film: film?.episodes.has(index) ? { camera: film.camera, size: film.size } : null, trace };
+}
+
+function episodeOf(options: RolloutOptions, ended: Ended): RolloutEpisode {
+  const { policy } = options;
+  const { frames, controlHz, trace } = ended;
+  const record = recordOf(options, ended);
+  const reasons = policy.kind === 'policy' && (policy.reasons ?? policy.policy.thought !== undefined);
+  return {
+    record,
+    frames,
+    controlHz,
+    ...(trace === undefined ? {} : { trace: { ...record, controlHz, reasons, ...trace } }),
+  };
 }
 
 function recordOf(options: RolloutOptions, ended: Ended): EpisodeRecord {

@@ -47,6 +47,14 @@ export const ANNOTATOR = {
   gripperNoise: 0.005,
 } as const;
 
+/** Rates and noise of an annotator. */
+export type AnnotatorFaults = Readonly<Record<keyof typeof ANNOTATOR, number>>;
+/** One who makes no mistakes, for calibrating judges. */
+export const FAULTLESS: AnnotatorFaults = {
+  ...(Object.fromEntries(Object.keys(ANNOTATOR).map((name) => [name, 0])) as AnnotatorFaults),
+  shortestStep: ANNOTATOR.shortestStep,
+};
+
 /** What is true of one frame. */
 export type AnnotatedFrame = Pick<Reasoning, 'gripper' | 'objects' | 'toSubject' | 'toReference'> & {
   readonly phase: Phase;
@@ -72,7 +80,11 @@ interface Span {
 }
 
 /** The annotator's text of every frame; the same arguments give the same words. */
-export function annotate(episode: AnnotatedEpisode, style: Exclude<ReasoningStyle, 'privileged'>): EpisodeReasoning {
+export function annotate(
+  episode: AnnotatedEpisode,
+  style: Exclude<ReasoningStyle, 'privileged'>,
+  faults: AnnotatorFaults = ANNOTATOR,
+): EpisodeReasoning {
   const { seed, kind, goal, fps, states } = episode;
   const short = style === 'vla-it';
   const words = planWords(kind, goal);
@@ -82,12 +94,13 @@ export function annotate(episode: AnnotatedEpisode, style: Exclude<ReasoningStyl
   const index = short ? plans.length - 1 : pickWeighted(plans, random);
   const steps = plans[index]?.steps as readonly PlanStep[];
   const mixedUp = plansOf({ ...words, it: words.place, place: words.it })[index]?.steps as readonly PlanStep[];
-  const spans = cutSpans(episode, steps, new Random(seed, 'annotation cuts'));
+  const spans = cutSpans(episode, steps, new Random(seed, 'annotation cuts'), faults);
   const moves = slip(
     movePrimitives(states, short ? VLA_IT_WINDOW : ECOT_WINDOW, style === 'ecot-hindsight' ? 'ahead' : 'past'),
     new Random(seed, 'annotation moves'),
+    faults,
   );
-  const seen = detect(episode, style === 'ecot-long' ? 'percent' : 'cells');
+  const seen = detect(episode, style === 'ecot-long' ? 'percent' : 'cells', faults);
   const long = style === 'ecot-long' ? 1 : 0;
   const wording = steps.map(({ reasons }) => random.int(reasons.length));
   const plan = steps.map((step) => step.plan).join(', ');
@@ -96,9 +109,9 @@ export function annotate(episode: AnnotatedEpisode, style: Exclude<ReasoningStyl
     const right = steps[step] as PlanStep;
     // A mixed-up pair of objects needs two objects.
     const { subtask, reasons } =
-      goal.referenceNoun && random.chance(ANNOTATOR.wrongObject) ? (mixedUp[step] as PlanStep) : right;
+      goal.referenceNoun && random.chance(faults.wrongObject) ? (mixedUp[step] as PlanStep) : right;
     const reason = reasons[wording[step] as number]?.[long] as string;
-    const side = sideOf(right, episode, from, random);
+    const side = sideOf(right, episode, from, random.chance(faults.wrongSide));
     const noun = right.target === 'subject' ? words.it : words.place;
     const moveReason = long ? `the ${noun} is ${side}, so this is how the gripper has to move` : `${noun} is ${side}`;
     for (let t = from; t < to; t++) {
@@ -136,9 +149,14 @@ function pickWeighted(plans: readonly { readonly weight: number }[], random: Ran
 }
 
 /** The true steps, cut as an annotator would: short ones joined, cuts late and imprecise, some steps mistaken for their neighbour. */
-function cutSpans({ frames, fps }: AnnotatedEpisode, steps: readonly PlanStep[], random: Random): Span[] {
+function cutSpans(
+  { frames, fps }: AnnotatedEpisode,
+  steps: readonly PlanStep[],
+  random: Random,
+  faults: AnnotatorFaults,
+): Span[] {
   const length = frames.length;
-  const unnoticed = random.chance(ANNOTATOR.retryUnnoticed);
+  const unnoticed = random.chance(faults.retryUnnoticed);
   let furthest = 0;
   const labels = frames.map(({ phase }) => {
     const step = stepOfPhase(steps, phase);
@@ -149,7 +167,7 @@ function cutSpans({ frames, fps }: AnnotatedEpisode, steps: readonly PlanStep[],
   labels.forEach((step, t) => {
     if (runs.at(-1)?.step !== step) runs.push({ from: t, step });
   });
-  const shortest = Math.max(1, Math.round(ANNOTATOR.shortestStep * fps));
+  const shortest = Math.max(1, Math.round(faults.shortestStep * fps));
   const joined: { from: number; step: number }[] = [];
   runs.forEach(({ from, step }, i) => {
     const to = runs[i + 1]?.from ?? length;
@@ -162,13 +180,13 @@ function cutSpans({ frames, fps }: AnnotatedEpisode, steps: readonly PlanStep[],
   let previous = 0;
   const cuts = merged.map(({ from }, i) => {
     if (i === 0) return 0;
-    const shift = Math.round((ANNOTATOR.cutLag + ANNOTATOR.cutJitter * random.normal()) * fps);
+    const shift = Math.round((faults.cutLag + faults.cutJitter * random.normal()) * fps);
     // Every step keeps at least one frame.
     previous = clamp(from + shift, previous + 1, length - (merged.length - i));
     return previous;
   });
   return merged.map(({ step }, i) => {
-    const wrong = random.chance(ANNOTATOR.wrongStep);
+    const wrong = random.chance(faults.wrongStep);
     const away = random.chance(0.5) ? 1 : -1;
     const neighbour = step + away < 0 || step + away >= steps.length ? step - away : step + away;
     return {
@@ -188,9 +206,8 @@ const SIDES = [
 const HERE = 0.03;
 
 /** Where the step's target is from the gripper as the step begins; now and then the opposite. */
-function sideOf(step: PlanStep, { frames }: AnnotatedEpisode, t: number, random: Random): string {
+function sideOf(step: PlanStep, { frames }: AnnotatedEpisode, t: number, wrong: boolean): string {
   const frame = frames[t] as AnnotatedFrame;
-  const wrong = random.chance(ANNOTATOR.wrongSide);
   return sideWords((step.target === 'reference' ? frame.toReference : null) ?? frame.toSubject, wrong);
 }
 
@@ -203,32 +220,36 @@ export function sideWords(offset: Vec3, opposite = false): string {
   return (SIDES[axis] as readonly [string, string])[value > 0 === opposite ? 1 : 0];
 }
 
-function slip(moves: readonly string[], random: Random): string[] {
-  if (!random.chance(ANNOTATOR.moveSlip)) return [...moves];
+function slip(moves: readonly string[], random: Random, faults: AnnotatorFaults): string[] {
+  if (!random.chance(faults.moveSlip)) return [...moves];
   const from = random.int(moves.length);
   return moves.map((move, t) => (t > from ? (moves[t - 1] as string) : move));
 }
 
 /** Object boxes and the gripper's place as detectors see them. */
-function detect({ frames, seed }: AnnotatedEpisode, unit: 'cells' | 'percent'): { objects: string; gripper: string }[] {
+function detect(
+  { frames, seed }: AnnotatedEpisode,
+  unit: 'cells' | 'percent',
+  faults: AnnotatorFaults,
+): { objects: string; gripper: string }[] {
   const random = new Random(seed, 'annotation boxes');
   const noise = (size: number): number => size * random.normal();
   const biases = new Map<string, number[]>();
-  const gripperBias = [noise(ANNOTATOR.gripperBias), noise(ANNOTATOR.gripperBias)];
+  const gripperBias = [noise(faults.gripperBias), noise(faults.gripperBias)];
   const inside = (value: number): number => clamp(value, 0, 1);
   return frames.map(({ objects, gripper }) => {
     const named = objects.flatMap(({ name, box }) => {
       let bias = biases.get(name);
       if (!bias) {
-        const [u, v] = [noise(ANNOTATOR.boxBias), noise(ANNOTATOR.boxBias)];
+        const [u, v] = [noise(faults.boxBias), noise(faults.boxBias)];
         bias = [u, v, u, v];
         biases.set(name, bias);
       }
-      const [a, b, c, d] = box.map((value, i) => inside(value + (bias[i] as number) + noise(ANNOTATOR.boxNoise)));
+      const [a, b, c, d] = box.map((value, i) => inside(value + (bias[i] as number) + noise(faults.boxNoise)));
       const found = [a, b, Math.max(a as number, c as number), Math.max(b as number, d as number)] as number[];
-      return random.chance(ANNOTATOR.boxMiss) ? [] : [`${name} ${formatPosition(found, unit)}`];
+      return random.chance(faults.boxMiss) ? [] : [`${name} ${formatPosition(found, unit)}`];
     });
-    const at = gripper.map((value, i) => inside(value + (gripperBias[i] as number) + noise(ANNOTATOR.gripperNoise)));
+    const at = gripper.map((value, i) => inside(value + (gripperBias[i] as number) + noise(faults.gripperNoise)));
     return { objects: named.join(', ') || 'none', gripper: formatPosition(at, unit) };
   });
 }
