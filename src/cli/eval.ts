@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { EpisodeLog } from '../eval/episode-log.js';
+import type { TraceWriter } from '../eval/trace.js';
 import { UsageError } from './errors.js';
 import { runEvaluation } from './evaluation.js';
 import { list, oneOf, required, wholeNumber } from './options.js';
@@ -27,6 +28,7 @@ interface EvalFlags {
   episodes: number;
   split: 'test' | 'validation' | 'train';
   output?: string;
+  traces?: string;
   resume?: boolean;
   overwrite?: boolean;
   device: string;
@@ -48,6 +50,10 @@ export function registerEval(program: Command): void {
       'test',
     )
     .option('--output <dir>', 'keep episodes and the result there')
+    .option(
+      '--traces <file>',
+      "record every step of the episodes run now there, for 'dualvla score'; .jsonl or .jsonl.gz",
+    )
     .option('--resume', 'continue the evaluation in --output')
     .option('--overwrite', 'replace the evaluation in --output')
     .option('--device <name>', 'cpu, cuda, cuda:1 ...', 'cpu')
@@ -62,10 +68,11 @@ async function runEval(flags: EvalFlags): Promise<void> {
   const cells = cellsOfAll(await findTasks(flags.tasks), await findVariants(flags.variants));
   const log = await openLog(flags, who);
   const policy = await findPolicy(who, flags.device);
-  const options = { cells, trials: flags.episodes, split: flags.split, policy, log };
+  const tracing = flags.traces === undefined ? undefined : await openTraces(flags.traces, flags.overwrite);
+  const options = { cells, trials: flags.episodes, split: flags.split, policy, log, trace: tracing !== undefined };
   const next = flags.output === undefined ? 'stopping' : 'stopping; next: the same command with --resume';
   await withStopSignal(
-    (signal) => runEvaluation({ ...options, signal }, who),
+    (signal) => runEvaluation({ ...options, signal }, who, (trace) => tracing?.add(trace)),
     () => process.stderr.write(`${next}\n`),
   );
   const success = successTableOf(options);
@@ -78,14 +85,22 @@ async function runEval(flags: EvalFlags): Promise<void> {
   process.stdout.write(`${flags.json ? JSON.stringify(result, null, 2) : formatSuccessTable(success)}\n`);
 }
 
+async function openTraces(path: string, overwrite = false): Promise<TraceWriter> {
+  if (existsSync(path) && !overwrite) throw new UsageError(`--traces: ${path} is there already; add --overwrite`);
+  const { TraceWriter } = await import('../eval/trace.js');
+  return new TraceWriter(path);
+}
+
 /**
  * The episodes of an earlier run of this evaluation: continued, replaced or refused. settings.json says whose they are, so
  * that episodes of two policies never mix.
  */
-async function openLog({ output, resume, overwrite, split }: EvalFlags, policy: string): Promise<EpisodeLog> {
+async function openLog({ output, traces, resume, overwrite, split }: EvalFlags, policy: string): Promise<EpisodeLog> {
   const { EpisodeLog } = await import('../eval/episode-log.js');
   if (output === undefined) {
-    if (resume || overwrite) throw new UsageError('--resume and --overwrite need --output');
+    if (resume || (overwrite && traces === undefined)) {
+      throw new UsageError('--resume and --overwrite need --output');
+    }
     return new EpisodeLog();
   }
   const path = join(output, 'episodes.jsonl');
