@@ -42,6 +42,11 @@ export interface SceneEventConfig {
   readonly cameras: readonly string[];
   /** H = W. */
   readonly image_size: number;
+  /**
+   * Beside every frame the difference of the next one to it (0 after the last): motion and its direction, which the network would otherwise have to find in
+   * pooled features of whole frames. Released: none.
+   */
+  readonly motion_channels: boolean;
   /** Frames between neighbours of a window. */
   readonly stride: number;
   /** See PickOptions. */
@@ -50,26 +55,26 @@ export interface SceneEventConfig {
 }
 
 /**
- * Trains on a CPU in about a minute from a few dozen episodes of 64-pixel frames at 3-5 Hz: a quarter of ResNet-50's blocks at an eighth
- * of the width, no stride or pooling before the first layer (a gripper is a few pixels).
- *
- * Events of such data follow each other within a frame or two, so the released +-5 frames of suppression would lose most of them.
+ * For a few dozen episodes of 64-pixel frames at 3-5 Hz on a CPU: a block a layer instead of ResNet-50's 3 to 6 at an eighth of the width, and
+ * motion channels. Three frames a side span the +-0.6 s at 5 Hz that the released five, every third of 25 Hz video, do; events follow each
+ * other within a frame or two, so that the released suppression within +-5 frames would lose most of them.
  */
 export const SMALL_SCENE_EVENTS: SceneEventConfig = {
   net: {
     width: 8,
     blocks: [1, 1, 1, 1],
-    frames_per_side: 5,
+    frames_per_side: 3,
     decoder_layers: 2,
     heads: 4,
     num_queries: 5,
     dropout: 0.1,
     in_channels: 3,
     stem_stride: 2,
-    stem_pool: false,
+    stem_pool: true,
   },
   cameras: ['third'],
   image_size: 64,
+  motion_channels: true,
   stride: 1,
   threshold: 0.5,
   scope: 0,
@@ -107,7 +112,7 @@ export function trainSceneNet(options: TrainSceneOptions): DdmNet {
     throw new PruneError(`None of the ${scenes.length} labelled episodes has an event boundary to learn from`);
   torch.manual_seed(seed);
   const random = new SeededRandom(seed, 0x5ce7e);
-  const model = new DdmNet({ ...config.net, in_channels: 3 * config.cameras.length }).train();
+  const model = new DdmNet(netConfig(config)).train();
   const optimizer = new optim.AdamW(model.parameters(), { lr: learningRate, weight_decay: weightDecay });
   const schedule = optim.schedules.cosine_with_warmup({
     num_warmup_steps: Math.ceil(steps * 0.05),
@@ -161,7 +166,7 @@ function trainingBatch(
   for (const { frames, boundaries } of scenes) {
     const length = Math.min(frames.numFrames, maxFrames);
     const from = random.below(frames.numFrames - length + 1);
-    pixels.push(augment(toPixels(frames, from, length), random));
+    pixels.push(toPixels(frames, from, length, config, (rgb) => augment(rgb, random)));
     const isBoundary = new Set(boundaries);
     const reach = config.net.frames_per_side * config.stride;
     // Within a stretch, only centres whose window lies in it: beyond the episode's own ends frames repeat, beyond the stretch's they do not.
@@ -194,26 +199,43 @@ function windowAt(centre: number, numFrames: number, { net, stride }: SceneEvent
   return Array.from({ length: 2 * k + 1 }, (_, i) => Math.min(Math.max(centre + (i - k) * stride, 0), numFrames - 1));
 }
 
-/** Frames [from, from + length) as normalised float32 [F, C, H, W]. */
-function toPixels({ data, size, channels }: SceneFrames, from: number, length: number): Tensor {
-  const area = size * size * channels;
-  const bytes = torch.tensor(data.slice(from * area, (from + length) * area), {
-    shape: [length, size, size, channels],
-  });
-  return bytes.permute([0, 3, 1, 2]).to('float32').div(127.5).sub(1).contiguous();
+/** The network's configuration with the input channels that follow from the pictures. */
+function netConfig({ net, cameras, motion_channels }: SceneEventConfig): DdmNetConfig {
+  return { ...net, in_channels: (motion_channels ? 6 : 3) * cameras.length };
 }
 
-/** One random shift, mirror image and change of light for all frames of an episode: what is an event stays one. */
+/** Frames [from, from + length) as normalised float32 [F, channels, H, W]. */
+function toPixels(
+  { data, numFrames, size, channels }: SceneFrames,
+  from: number,
+  length: number,
+  { motion_channels }: SceneEventConfig,
+  transform: (rgb: Tensor) => Tensor = (rgb) => rgb,
+): Tensor {
+  const area = size * size * channels;
+  // One frame more, for the last one's difference.
+  const end = Math.min(from + length + 1, numFrames);
+  const bytes = torch.tensor(data.slice(from * area, end * area), { shape: [end - from, size, size, channels] });
+  const rgb = transform(bytes.permute([0, 3, 1, 2]).to('float32').div(127.5).sub(1).contiguous());
+  const own = rgb.narrow(0, 0, length);
+  if (!motion_channels) return own;
+  const next =
+    end - from > length
+      ? rgb.narrow(0, 1, length)
+      : torch.cat([rgb.narrow(0, 1, length - 1), rgb.narrow(0, length - 1, 1)], 0);
+  return torch.cat([own, next.sub(own).mul(2)], 1);
+}
+
+/** One random shift and change of light for all frames of an episode: what is an event stays one. */
 function augment(pixels: Tensor, random: SeededRandom): Tensor {
   const [, channels = 3, size = 0] = pixels.shape;
   const pad = Math.max(1, Math.round(size / 16));
   const [dx, dy] = [random.below(2 * pad + 1), random.below(2 * pad + 1)];
   const shifted = torch.replication_pad2d(pixels, [pad, pad, pad, pad]).narrow(2, dy, size).narrow(3, dx, size);
-  const mirrored = random.below(2) === 1 ? shifted.flip([3]) : shifted;
   const gain = torch
     .tensor(Array.from({ length: channels }, () => 0.8 + 0.4 * random.float()))
     .reshape([1, channels, 1, 1]);
-  return mirrored.mul(gain).add(0.4 * random.float() - 0.2);
+  return shifted.mul(gain).add(0.4 * random.float() - 0.2);
 }
 
 /** A trained detector: scores of frames and the boundaries they mean. */
@@ -237,7 +259,9 @@ export class SceneEventModel {
       noGrad(() => {
         const parts = Array.from({ length: Math.ceil(numFrames / batch) }, (_, i) => {
           const from = i * batch;
-          return scope(() => [...this.net.frame_features(toPixels(frames, from, Math.min(batch, numFrames - from)))]);
+          return scope(() => [
+            ...this.net.frame_features(toPixels(frames, from, Math.min(batch, numFrames - from), this.config)),
+          ]);
         });
         const features = [0, 1, 2].map((level) =>
           torch.cat(
@@ -295,7 +319,7 @@ export class SceneEventModel {
         field: parsed.error.issues[0]?.path.join('.'),
       });
     const { type: _type, version: _version, ...config } = parsed.data;
-    const net = new DdmNet({ ...config.net, in_channels: 3 * config.cameras.length });
+    const net = new DdmNet(netConfig(config));
     const weights = safetensors.open(join(folder, 'model.safetensors'));
     // Released checkpoints also count batches, which nothing reads.
     const keys = weights.keys.filter((key) => !key.endsWith('.num_batches_tracked'));
@@ -322,6 +346,7 @@ const configSchema = z.object({
   }),
   cameras: z.array(z.string()).min(1),
   image_size: count,
+  motion_channels: z.boolean(),
   stride: count,
   threshold: z.number(),
   scope: z.number().int().nonnegative(),
