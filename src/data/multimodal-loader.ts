@@ -75,6 +75,7 @@ export class MultimodalLoader {
   readonly #options: MultimodalLoaderOptions;
   readonly #pictureOf: Int32Array;
   readonly #cache: PictureCache;
+  readonly #numPictures: number;
   readonly #lookAhead: number;
   readonly #orders = new Map<number, Int32Array>();
   readonly #seed: number;
@@ -96,6 +97,7 @@ export class MultimodalLoader {
       pictures.set(image, known);
       return known;
     });
+    this.#numPictures = pictures.size;
     this.#seed = state?.seed ?? options.seed;
     this.#epoch = state?.epoch ?? 0;
     this.#position = state?.position ?? 0;
@@ -128,6 +130,7 @@ export class MultimodalLoader {
       throw new RangeError(`rank ${rank} of ${worldSize}`);
     const loader = new MultimodalLoader(options, readMultimodal(options));
     loader.#lookFurther();
+    loader.#decodeAll();
     return loader;
   }
 
@@ -186,6 +189,17 @@ export class MultimodalLoader {
       this.#cache.want(Array.from(batch, (sample) => this.#pictureOf[sample] as number));
     }
     for (const epoch of this.#orders.keys()) if (epoch < this.#epoch) this.#orders.delete(epoch);
+  }
+
+  /** Where all pictures fit, has them decoded without waiting to be asked, those needed soonest first. */
+  #decodeAll(): void {
+    if (this.#cache.capacity < this.#numPictures) return;
+    const { batchSize } = this.#options;
+    const order = this.#order(this.#epoch);
+    const soonest = [...order.subarray(this.#position), ...order.subarray(0, this.#position)];
+    const pictures = [...new Set(soonest.map((sample) => this.#pictureOf[sample] as number))];
+    for (let from = 0; from < pictures.length; from += batchSize)
+      this.#cache.want(pictures.slice(from, from + batchSize));
   }
 
   /** This rank's samples of the global batch at a place. */
