@@ -65,7 +65,7 @@ describe('scene events', () => {
     const net = trainSceneNet({
       scenes,
       config,
-      steps: 45,
+      steps: 60,
       learningRate: 3e-3,
       episodesPerStep: 4,
       onStep: ({ loss }) => losses.push(loss),
@@ -80,7 +80,7 @@ describe('scene events', () => {
       held.map(({ boundaries }) => ({ truth: boundaries, found: [2, 4, 6, 8, 10, 12] })),
       1,
     ).f1;
-    expect(losses).toHaveLength(45);
+    expect(losses).toHaveLength(60);
     expect(f1).toBeGreaterThan(0.85);
     expect(f1).toBeGreaterThan(everySecond + 0.1);
 
