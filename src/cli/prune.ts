@@ -56,6 +56,10 @@ interface TrainFlags {
 export function registerPrune(program: Command): void {
   const prune = program
     .command('prune')
+    // Options after 'train-scene' are its own, though some have the same names.
+    .enablePositionalOptions()
+    // Both have --out and others: those after train-scene are its own.
+    .enablePositionalOptions()
     .description('label which frames keep their reasoning (dual-layer pruning)')
     .argument('<dir>', 'a LeRobot v3.0 data set, or a folder of data sets')
     .option('--out <file>', 'where the labels go (JSON)')

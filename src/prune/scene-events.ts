@@ -103,7 +103,7 @@ export function trainSceneNet(options: TrainSceneOptions): DdmNet {
     scenes,
     config = SMALL_SCENE_EVENTS,
     steps = 300,
-    learningRate = 1e-3,
+    learningRate = 2e-3,
     weightDecay = 0.05,
     seed = 0,
   } = options;
