@@ -56,8 +56,6 @@ interface TrainFlags {
 export function registerPrune(program: Command): void {
   const prune = program
     .command('prune')
-    // Options after 'train-scene' are its own, though some have the same names.
-    .enablePositionalOptions()
     // Both have --out and others: those after train-scene are its own.
     .enablePositionalOptions()
     .description('label which frames keep their reasoning (dual-layer pruning)')
@@ -102,7 +100,10 @@ export function registerPrune(program: Command): void {
     .option('--overwrite', 'replace the detector that is there')
     .option('--json', 'print a summary as JSON')
     .addHelpText('before', EXAMPLES)
-    .action(trainScene);
+    // Options that both verbs have are read by the outer one.
+    .action((directory: string, _own: TrainFlags, command: Command) =>
+      trainScene(directory, command.optsWithGlobals()),
+    );
 }
 
 async function pruneCommand(directory: string, flags: PruneFlags): Promise<void> {
