@@ -185,7 +185,7 @@ export function paper(regime: Regime): Study {
       dataset: { shift_pixels: 0, cache_mb: 2500 },
       ...regimeConfig(regime),
     },
-    models: paperModels(regime, { vlm: 1500, specialist: 6000, reasoning: 1500, final: 1000 }),
+    models: paperModels(regime, { vlm: 4000, specialist: 6000, reasoning: 1500, final: 1000 }),
     evaluation: { tasks: TASKS, variants: ['vm'], trials: 100 },
   };
 }

@@ -82,7 +82,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe('a generated data set', () => {
   it('is read by the training loader, with every family and no missing picture', () => {
     const { samples } = readMultimodal({ root });
-    expect(samples).toHaveLength(160);
+    // A description of every picture besides.
+    expect(samples).toHaveLength(160 + summary.pictures);
+    expect(samples.filter(({ family }) => family === 'description')).toHaveLength(summary.pictures);
     for (const family of FAMILIES) expect(samples.filter((sample) => sample.family === family)).toHaveLength(20);
     expect(new Set(samples.map(({ image }) => image)).size).toBe(summary.pictures);
     const choices = samples.filter(({ question }) => question.includes('\nA. '));

@@ -28,6 +28,7 @@ import {
 import { SimOptionError } from '../errors.js';
 import type { Split } from '../random.js';
 import { ArtistCrew } from './artist-crew.js';
+import { descriptionOf } from './description.js';
 import { type PlannedPicture, type PlannedQuestion, planPictures } from './plan.js';
 import { FAMILIES, type Family, heldOutCombinations } from './vocabulary.js';
 
@@ -75,7 +76,7 @@ type Settings = Required<
 >;
 
 const INFO = 'info.json';
-const VERSION = 1;
+const VERSION = 2;
 /** Pictures of one order to a worker. */
 const ORDER = 16;
 
@@ -228,19 +229,27 @@ async function* drawAll(
 }
 
 function writeTraining(partial: string, pictures: readonly PlannedPicture[]): void {
-  const lines = pictures.flatMap(({ questions }, i) =>
-    questions.map(({ family, question, answer, options }, k) =>
+  const lines = pictures.flatMap(({ questions, view }, i) => {
+    const entry = (id: string, family: string, question: string, answer: string): string =>
       JSON.stringify({
-        id: `${String(i).padStart(6, '0')}-${k}`,
+        id: `${String(i).padStart(6, '0')}-${id}`,
         image: `images/${pictureName(i)}`,
         family,
         conversations: [
-          { from: 'human', value: `<image>\n${options ? questionWithOptions(question, options) : question}` },
-          { from: 'gpt', value: options ? letterOf(options, answer) : answer },
+          { from: 'human', value: `<image>\n${question}` },
+          { from: 'gpt', value: answer },
         ],
-      }),
-    ),
-  );
+      });
+    const description = descriptionOf(view, i);
+    return [
+      ...questions.map(({ family, question, answer, options }, k) =>
+        options
+          ? entry(String(k), family, questionWithOptions(question, options), letterOf(options, answer))
+          : entry(String(k), family, question, answer),
+      ),
+      entry('all', 'description', description.question, description.answer),
+    ];
+  });
   writeDurable(join(partial, 'train.json'), `[\n${lines.join(',\n')}\n]\n`);
 }
 
