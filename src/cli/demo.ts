@@ -1,25 +1,25 @@
 /**
- * `dualvla demo`: demonstrations -> specialist -> closed-loop evaluation -> report, in one command that continues where it
- * was stopped.
+ * `dualvla demo`: the paper's story as a small study on this machine, in one command that continues where it was stopped:
+ * demonstrations and questions -> specialist -> reasoning base -> pruning -> DualVLA -> measurements -> report.
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { commitOf } from '../eval/provenance.js';
-import type { StageRecords } from '../eval/stage-record.js';
-import type { Recipe } from '../recipes/index.js';
-import type { DemoPaths, DemoStage } from './demo-stages.js';
+import { hashOf, StageRecords } from '../eval/stage-record.js';
+import { studyPaths, writeStudyRecord } from '../eval/study-folder.js';
 import { wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
-import { formatSuccessTable } from './success-lines.js';
+import { findStudy, runSteps, takeStudy } from './study.js';
+import { estimateLeft, estimateOf } from './study-estimate.js';
+import { planStudy, type StudyStep } from './study-plan.js';
+import { isFinished, type StudyEvent } from './study-runner.js';
 import { coloursFor, formatDuration } from './terminal.js';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
 /** Films and page take about this long. */
-const REPORT_SECONDS = 15;
+const REPORT_SECONDS = 25;
+/** The models of the story. */
+const MODELS = ['specialist', 'base', 'dualvla'];
 
 const EXAMPLES = `Examples:
   dualvla demo                            a quarter of an hour on two cores; Ctrl-C and again continues
@@ -37,99 +37,105 @@ interface DemoFlags {
 export function registerDemo(program: Command): void {
   program
     .command('demo')
-    .description('demonstrations, training, evaluation and a report in one command')
-    .option('--recipe <name>', "which ('dualvla recipes')", 'demo')
+    .description('specialist, reasoning base and DualVLA: trained, measured and reported in one command')
+    .option('--recipe <name>', "which study ('dualvla recipes')", 'demo')
     .option('--output <dir>', 'where everything goes', 'outputs/demo')
-    .option('--seed <s>', 'of demonstrations and training, 0 to 99', wholeNumber(), 0)
+    .option('--seed <s>', 'of demonstrations and training, 0 to 98', wholeNumber(), 0)
     .option('--overwrite', 'start anew instead of continuing')
     .addHelpText('before', EXAMPLES)
     .action(runDemo);
 }
 
-async function runDemo(flags: DemoFlags): Promise<void> {
-  const { findRecipe } = await import('../recipes/index.js');
-  const { demoPaths, demoStages } = await import('./demo-stages.js');
-  const { StageRecords } = await import('../eval/stage-record.js');
-  const recipe = findRecipe(flags.recipe);
-  const out = resolve(flags.output);
-  const paths = demoPaths(out);
-  if (flags.overwrite) for (const path of Object.values(paths)) rmSync(path, { recursive: true, force: true });
-  const records = new StageRecords(paths.stages);
-  const stages = await demoStages(recipe, flags.seed, paths, availableParallelism());
-  const left = stages.filter(({ name, hash }) => records.state(name, hash) !== 'finished');
-  const estimate = left.reduce((sum, stage) => sum + stage.estimate, left.length > 0 ? REPORT_SECONDS : 0);
-  say(`DualVLA demo, recipe ${recipe.name}: ${recipe.summary}`);
-  if (estimate > 0)
-    say(`About ${formatDuration(estimate)} on two cores; stopped with Ctrl-C it continues where it was.`);
-  const again = `${process.env.npm_lifecycle_event === 'demo' ? 'npm run demo' : 'the same command'}`;
-  await withStopSignal(
-    async (signal) => {
-      for (const [i, stage] of stages.entries())
-        await runStage(stage, `[${i + 1}/${stages.length + 1}]`, records, signal);
-      await writeReport(recipe, flags.seed, paths, records, stages, signal);
-    },
-    () => process.stderr.write(`stopping; ${again} continues here (Ctrl-C again ends at once)\n`),
-  );
-}
-
-/** Runs a stage unless it is finished with the same settings. */
-async function runStage(stage: DemoStage, number: string, records: StageRecords, signal: AbortSignal): Promise<void> {
-  const { bold, dim } = coloursFor(process.stdout);
-  const state = records.state(stage.name, stage.hash);
-  if (state === 'finished') {
-    const { summary, seconds } = records.get(stage.name) ?? { summary: '', seconds: 0 };
-    say(dim(`${number} ${stage.name}: already done (${summary}, ${formatDuration(seconds)})`));
-    return;
+async function runDemo({ recipe, output, seed, overwrite }: DemoFlags): Promise<void> {
+  const study = await findStudy(recipe);
+  const out = resolve(output);
+  const paths = studyPaths(out);
+  const cores = availableParallelism();
+  // One step at a time with all cores: the demo's models follow from one another.
+  const steps = planStudy({
+    ...{ study, out, seeds: [seed], split: 'test', threads: cores, dataSeed: seed },
+    only: MODELS.filter((name) => study.models.some((model) => model.name === name)),
+  });
+  using _lock = takeStudy(out);
+  const report = join(out, 'report.html');
+  const result = join(out, 'result.json');
+  if (overwrite) {
+    for (const step of steps) for (const path of step.leftovers) rmSync(path, { recursive: true, force: true });
+    for (const path of [paths.records, report, result]) rmSync(path, { force: true });
   }
-  const how = { new: '', begun: ' (continuing)', changed: ' (settings changed: anew)' }[state];
-  say(`${bold(`${number} ${stage.name}`)}: ${stage.what}${how}, about ${formatDuration(stage.estimate)}`);
-  records.begin(stage.name, stage.hash, commitOf(ROOT));
-  const started = performance.now();
-  try {
-    signal.throwIfAborted();
-    const summary = await stage.run(state, signal);
-    records.finish(stage.name, summary);
-  } finally {
-    records.addSeconds(stage.name, (performance.now() - started) / 1000);
-  }
-  const { summary, seconds } = records.get(stage.name) ?? { summary: '', seconds: 0 };
-  say(`      ${summary}, ${formatDuration(seconds)}`);
-}
+  writeStudyRecord(out, { study, seeds: [seed] });
+  const records = new StageRecords(paths.records);
+  const reportHash = hashOf(steps.map(({ hash }) => hash));
+  const isReported = existsSync(report) && existsSync(result) && records.state('report', reportHash) === 'finished';
+  const left = estimateLeft(steps, records, 1) + (isReported ? 0 : REPORT_SECONDS);
+  say(`DualVLA demo, recipe ${study.name}: ${study.summary}`);
+  if (left > 0) say(`About ${formatDuration(left)} on two cores; stopped with Ctrl-C it continues where it was.`);
+  const again = process.env.npm_lifecycle_event === 'demo' ? 'npm run demo' : 'the same command';
+  const place = numbered(steps);
+  const show = stageLines(steps, records, place);
+  const done = await runSteps({ steps, out, records, jobs: 1, onEvent: show, progressEvery: 15, again });
+  if (!done) return;
 
-/** result.json and report.html from what the stages left behind; @returns nothing, the last line printed is the path. */
-async function writeReport(
-  recipe: Recipe,
-  seed: number,
-  paths: DemoPaths,
-  records: StageRecords,
-  stages: readonly DemoStage[],
-  signal: AbortSignal,
-): Promise<void> {
-  const { EpisodeLog } = await import('../eval/episode-log.js');
-  const { successTableOf } = await import('../eval/evaluate.js');
-  const { hashOf } = await import('../eval/stage-record.js');
-  const { evaluationCells } = await import('./demo-stages.js');
-  const log = new EpisodeLog(paths.episodes);
-  const cells = await evaluationCells(recipe);
-  const success = successTableOf({ cells, trials: recipe.evaluation.trials, split: 'test', log });
-  if (!existsSync(paths.report) || !existsSync(paths.result)) records.forget('report');
-  const report: DemoStage = {
-    name: 'report',
-    what: 'films a few episodes and writes the page',
-    estimate: REPORT_SECONDS,
-    hash: hashOf(stages.map((stage) => stage.hash)),
-    run: async () => {
-      const { resultOf, writePage } = await import('./demo-page.js');
-      const result = await resultOf({ recipe, seed, stages, records, success });
-      await writePage({ recipe, paths, records, stages, result, episodes: log.records, signal });
-      writeFileSync(paths.result, `${JSON.stringify(result, null, 2)}\n`);
-      return 'report.html, result.json';
-    },
+  const { demoResult, resultLines, writeDemoReport } = await import('./demo-page.js');
+  const { readStudyResults } = await import('../eval/study-results.js');
+  const { readPruneReports } = await import('../eval/study-page.js');
+  const all = readStudyResults(out, 'test');
+  const results = {
+    ...all,
+    models: all.models.map((model) => ({ ...model, runs: model.runs.filter((run) => run.seed === seed) })),
   };
-  await runStage(report, `[${stages.length + 1}/${stages.length + 1}]`, records, signal);
-  say(`\n${formatSuccessTable(success)}\n`);
-  say(`numbers: ${paths.result}\nreport, to open in a browser:\n${paths.report}`);
+  if (isReported) {
+    const seconds = formatDuration(records.get('report')?.seconds ?? 0);
+    say(dim(`${place('report')} report: already done (${seconds})`));
+  } else {
+    say(
+      `${bold(`${place('report')} report`)}: films the same scenes with base and DualVLA and writes the page, about ${formatDuration(REPORT_SECONDS)}`,
+    );
+    records.begin('report', reportHash, records.get(steps.at(-1)?.name ?? '')?.commit ?? 'unknown');
+    const began = performance.now();
+    const numbers = demoResult({ study, seed, steps, records, results, pruning: readPruneReports(results) });
+    await withStopSignal(
+      (signal) => writeDemoReport({ out, study, seed, steps, records, results, numbers, report, result, signal }),
+      () => process.stderr.write(`stopping; ${again} continues here (Ctrl-C again ends at once)\n`),
+    );
+    writeFileSync(result, `${JSON.stringify(numbers, null, 2)}\n`);
+    records.addSeconds('report', (performance.now() - began) / 1000);
+    records.finish('report', 'report.html, result.json');
+  }
+  say(`\n${resultLines(results)}\n`);
+  say(`numbers: ${result}\nreport, to open in a browser:\n${report}`);
 }
+
+/** Places of the stages, the report last: `[3/12]`. */
+function numbered(steps: readonly StudyStep[]): (name: string) => string {
+  const names = [...steps.map(({ name }) => name), 'report'];
+  return (name) => `[${names.indexOf(name) + 1}/${names.length}]`;
+}
+
+/** Names without the seed: a demo has one. */
+const short = (name: string): string => name.replace(/^seed-\d+\//, '').replace(/^test\//, 'measure/');
+
+function stageLines(
+  steps: readonly StudyStep[],
+  records: StageRecords,
+  place: (name: string) => string,
+): (event: StudyEvent) => void {
+  return (event) => {
+    const { step } = event;
+    const name = `${place(step.name)} ${short(step.name)}`;
+    if (event.type === 'skip') say(dim(`${name}: already done (${formatDuration(event.seconds)})`));
+    if (event.type === 'left behind') say(`${name}: an earlier run is still at work; ending it in order`);
+    if (event.type === 'start') {
+      const how = { new: '', resumed: ' (continuing)', changed: ' (settings changed: anew)' }[event.how];
+      say(`${bold(name)}: ${step.what}${how}, about ${formatDuration(estimateOf(step, steps, records))}`);
+    }
+    if (event.type === 'progress') process.stderr.write(`      ${event.text.trim().slice(0, 150)}\n`);
+    if (event.type === 'done' && isFinished(step, records)) say(`      ${formatDuration(event.seconds)}`);
+  };
+}
+
+const bold = (text: string): string => coloursFor(process.stdout).bold(text);
+const dim = (text: string): string => coloursFor(process.stdout).dim(text);
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);

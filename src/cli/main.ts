@@ -10,9 +10,11 @@ import { registerDoctor } from './doctor.js';
 import { describeError, EXIT, exitCodeOf } from './errors.js';
 import { registerEval } from './eval.js';
 import { registerLaunch } from './launch.js';
+import { registerMeasure } from './measure.js';
 import { registerPrune } from './prune.js';
 import { registerRecipes } from './recipes.js';
 import { registerRollout } from './rollout.js';
+import { registerScore } from './score.js';
 import { registerSim } from './sim.js';
 import { registerStudy } from './study.js';
 import { registerTrain } from './train.js';
@@ -33,7 +35,9 @@ const VERBS = [
   registerTrain,
   registerStudy,
   registerRollout,
+  registerMeasure,
   registerEval,
+  registerScore,
   registerSim,
   registerRecipes,
   registerLaunch,
@@ -46,6 +50,8 @@ export function createProgram(): Command {
     .version(ownVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'tell more')
     .helpCommand(false)
+    // Options belong to the last verb named before them: prune and prune train-scene share names.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => undefined })
     .addHelpText('before', EXAMPLES)

@@ -1,5 +1,5 @@
 /**
- * The report's two drawings as SVG: success rates as bars with their 95 % intervals, and loss curves.
+ * Drawings of reports as SVG: success rates as bars with their 95 % intervals, and curves over training.
  * Colours come from CSS variables of the page (`--vm`, `--va`, `--ink`, `--faint`, `--line`, `--curve-0` ...).
  *
  * Knows nothing about files or the page around it.
@@ -57,23 +57,40 @@ export interface Curve {
   points: { step: number; value: number }[];
 }
 
-/** Curves on a logarithmic axis, thinned to what can be seen; raw values faint, their running mean over them. */
-export function lossChart(curves: readonly Curve[]): Markup {
+/** How curves are drawn. */
+export interface CurveOptions {
+  /** Of values; default log, for losses. */
+  scale?: 'log' | 'linear';
+  /** What the drawing shows, for those who cannot see it. */
+  label?: string;
+  /** A line across, at this value (linear). */
+  reference?: number;
+}
+
+/** Curves over training, thinned to what can be seen; raw values faint, their running mean over them. */
+export function lossChart(curves: readonly Curve[], options: CurveOptions = {}): Markup {
+  const { scale = 'log', label = 'loss curves', reference } = options;
+  const log = scale === 'log';
   const shown = curves
-    .map((curve) => ({ ...curve, points: curve.points.filter(({ value }) => Number.isFinite(value) && value > 0) }))
+    .map((curve) => ({
+      ...curve,
+      points: curve.points.filter(({ value }) => Number.isFinite(value) && (value > 0 || !log)),
+    }))
     .filter((curve) => curve.points.length > 1);
-  if (shown.length === 0) return html`<p class="note">No loss was recorded.</p>`;
+  if (shown.length === 0) return html`<p class="note">Nothing was recorded.</p>`;
   const [width, height, left, bottom] = [920, 310, 56, 44];
   const steps = shown.flatMap(({ points }) => points.map(({ step }) => step));
   const values = shown.flatMap(({ points }) => points.map(({ value }) => value));
   const [firstStep, lastStep] = extent(steps);
-  const [low, high] = extent(values.map(Math.log10));
-  const margin = Math.max(0.05, (high - low) * 0.05);
+  const on = (value: number): number => (log ? Math.log10(value) : value);
+  const [low, high] = extent([...values, ...(reference === undefined ? [] : [reference])].map(on));
+  const margin = Math.max(log ? 0.05 : 1e-9, (high - low) * 0.05);
   const x = (step: number): number => left + ((step - firstStep) / (lastStep - firstStep || 1)) * (width - left - 10);
   const y = (value: number): number =>
-    10 + ((high + margin - Math.log10(value)) / (high - low + 2 * margin)) * (height - bottom - 10);
+    10 + ((high + margin - on(value)) / (high - low + 2 * margin)) * (height - bottom - 10);
+  const ticks = log ? logTicks(10 ** (low - margin), 10 ** (high + margin)) : evenTicks(low - margin, high + margin, 6);
   const grid = [
-    ...logTicks(10 ** (low - margin), 10 ** (high + margin)).map(
+    ...ticks.map(
       (value) => html`<line x1="${left}" x2="${width - 10}" y1="${y(value)}" y2="${y(value)}" class="grid"/>
         <text x="${left - 8}" y="${y(value)}" class="tick end">${Number(value.toPrecision(2))}</text>`,
     ),
@@ -84,20 +101,31 @@ export function lossChart(curves: readonly Curve[]): Markup {
           html`<text x="${x(step)}" y="${height - bottom + 18}" class="tick">${step.toLocaleString('en')}</text>`,
       ),
   ];
+  const across =
+    reference === undefined
+      ? undefined
+      : html`<line x1="${left}" x2="${width - 10}" y1="${y(reference)}" y2="${y(reference)}" class="reference"/>`;
   const lines = shown.map(({ name, points }, i) => {
     const path = (of: readonly { step: number; value: number }[]): string =>
       thin(of, 400)
         .map(({ step, value }, k) => `${k === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`)
         .join('');
-    return html`<g style="stroke: var(--curve-${i % 5})"><title>${name}</title>
+    return html`<g style="stroke: ${curveColour(i)}"><title>${name}</title>
       <path d="${path(points)}" class="raw"/><path d="${path(runningMean(points))}" class="curve"/></g>`;
   });
-  const legend = shown.map(
-    ({ name }, i) => html`<span class="key"><i style="background: var(--curve-${i % 5})"></i>${name}</span>`,
-  );
-  return html`<figure><svg class="loss" viewBox="0 0 ${width} ${height}" role="img" aria-label="loss curves">${grid}${lines}
+  return html`<figure><svg class="loss" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${grid}${across}${lines}
     <text x="${(left + width) / 2}" y="${height - 8}" class="tick">optimiser step</text></svg>
-    <figcaption>${legend}</figcaption></figure>`;
+    <figcaption>${legend(shown.map(({ name }) => name))}</figcaption></figure>`;
+}
+
+const COLOURS = 8;
+
+/** The colour of the i-th of several things that are drawn together. */
+export const curveColour = (i: number): string => `var(--curve-${i % COLOURS})`;
+
+/** Names with the colours of their curves. */
+export function legend(names: readonly string[]): Markup[] {
+  return names.map((name, i) => html`<span class="key"><i style="background: ${curveColour(i)}"></i>${name}</span>`);
 }
 
 function extent(values: readonly number[]): [number, number] {

@@ -1,7 +1,8 @@
 /** Closed-loop evaluation: rollouts of a policy, success tables with intervals, the report. */
 export type { Curve, SuccessRow } from './charts.js';
+export { type Report, renderReport } from './demo-report.js';
 export * from './multimodal/index.js';
-export { type Report, type ReportVideo, renderReport } from './report.js';
+export type { ReportVideo } from './report.js';
 export {
   cellKey,
   cellsOf,

@@ -1,0 +1,163 @@
+/**
+ * Writes what studies found: paper.json (every model and seed), and for each study its tables as Markdown and a page with drawings.
+ * Files that hold other studies too keep them.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { machineName } from './provenance.js';
+import { readPruneReports, renderStudyPage } from './study-page.js';
+import {
+  type Answer,
+  answer,
+  estimateOfModel,
+  MEASURES,
+  readStudyResults,
+  type StudyResults,
+} from './study-results.js';
+import {
+  ablationTables,
+  multimodalTable,
+  successTable,
+  thinkingTable,
+  toMarkdown,
+  validityTable,
+  verdictTable,
+  verdictText,
+  vlaScoreTable,
+} from './study-tables.js';
+
+export interface StudyReportOptions {
+  /** Outputs of `dualvla study run`. */
+  folders: readonly string[];
+  out: string;
+  split: string;
+}
+
+export interface WrittenReports {
+  files: string[];
+  /** A line a hypothesis. */
+  studies: { study: string; lines: string[] }[];
+}
+
+/** A study has no measurement yet. */
+export class NothingMeasuredError extends Error {
+  override readonly name = 'NothingMeasuredError';
+  constructor(folder: string, split: string) {
+    super(`nothing is measured in ${folder} on ${split} scenes; next: dualvla study run, or another --split`);
+  }
+}
+
+/** @throws NoStudyError, NothingMeasuredError */
+export async function writeStudyReports({ folders, out, split }: StudyReportOptions): Promise<WrittenReports> {
+  const all = folders.map((folder) => readStudyResults(folder, split));
+  for (const { folder, models } of all) if (models.length === 0) throw new NothingMeasuredError(folder, split);
+  mkdirSync(out, { recursive: true });
+  const json = join(out, 'paper.json');
+  const earlier = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Record<string, unknown>) : {};
+  const written: WrittenReports = { files: [json], studies: [] };
+  const numbers: Record<string, unknown> = { ...earlier };
+  for (const results of all) {
+    const { name } = results.study;
+    const answers = answer(results);
+    numbers[name] = studyNumbers(results, answers);
+    const [markdown, page] = [join(out, `${name}.md`), join(out, `${name}.html`)];
+    writeFileSync(markdown, studyMarkdown(results, answers));
+    writeFileSync(page, renderStudyPage(results, answers, factsOf(results)));
+    written.files.push(markdown, page);
+    written.studies.push({
+      study: name,
+      lines: answers.map(({ hypothesis, verdict }) => `${hypothesis.id} ${verdictText(verdict)}: ${hypothesis.claim}`),
+    });
+  }
+  writeFileSync(json, `${JSON.stringify(numbers, null, 1)}\n`);
+  return written;
+}
+
+/** A study in paper.json: every model and seed as it was measured, means with intervals, the answers. */
+export function studyNumbers(results: StudyResults, answers: readonly Answer[]) {
+  const { study, split, models } = results;
+  return {
+    recipe: study.name,
+    split,
+    seeds: seedsOf(results),
+    models: Object.fromEntries(
+      models.map((model) => [
+        model.name,
+        {
+          role: model.role,
+          means: Object.fromEntries(Object.entries(MEASURES).map(([key, { of }]) => [key, estimateOfModel(model, of)])),
+          seeds: Object.fromEntries(model.runs.map(({ seed, measurement }) => [String(seed), measurement])),
+        },
+      ]),
+    ),
+    pruning: pruningNumbers(results),
+    hypotheses: answers.map(({ hypothesis, verdict, parts, beside }) => ({
+      id: hypothesis.id,
+      claim: hypothesis.claim,
+      verdict,
+      differences: parts.filter((part) => part !== null),
+      beside: beside.filter((part) => part !== null),
+    })),
+  };
+}
+
+function pruningNumbers(results: StudyResults): Record<string, { frames: number; kept: number }> {
+  return Object.fromEntries([...readPruneReports(results)].map(([name, { frames, kept }]) => [name, { frames, kept }]));
+}
+
+const seedsOf = ({ models }: StudyResults): number[] => [
+  ...new Set(models.flatMap(({ runs }) => runs.map(({ seed }) => seed))),
+];
+
+function factsOf(results: StudyResults) {
+  const { study, split, models } = results;
+  const measurements = models.flatMap(({ runs }) => runs.map(({ measurement }) => measurement));
+  const distinct = (of: (measurement: (typeof measurements)[number]) => string | number): string =>
+    [...new Set(measurements.map(of))].join(', ');
+  const seeds = seedsOf(results);
+  const facts = [
+    { name: 'recipe', value: `${study.name}: ${study.summary}` },
+    { name: 'training seeds', value: seeds.join(', ') },
+    { name: 'scenes a task', value: `${distinct(({ trials }) => trials)}, ${split} split, the same for every model` },
+    {
+      name: 'demonstrations',
+      value: `${study.demonstrations.episodes_per_task} a task, reasoning of style ${study.reasoning}`,
+    },
+    { name: 'commit', value: distinct(({ commit }) => commit) },
+    { name: 'engine', value: distinct(({ engine }) => engine) },
+    { name: 'judge of VLA Score', value: distinct(({ vlaScore }) => vlaScore.judge) },
+    { name: 'written on', value: `${machineName()}, ${new Date().toISOString()}` },
+  ];
+  const lead =
+    `${models.length} models, ${seeds.length} training seed${seeds.length === 1 ? '' : 's'}: ${study.summary}. ` +
+    "Differences are paired by seed; the paper's figures stand beside ours.";
+  return { title: `Study ${study.name}`, lead, facts };
+}
+
+export function studyMarkdown(results: StudyResults, answers: readonly Answer[]): string {
+  const { title, lead, facts } = factsOf(results);
+  const validity = validityTable(results);
+  const tables = [
+    ...(answers.length === 0 ? [] : [verdictTable(answers)]),
+    successTable(results),
+    vlaScoreTable(results),
+    multimodalTable(results),
+    ...ablationTables(results),
+    thinkingTable(results),
+    ...(validity === null ? [] : [validity]),
+  ];
+  const roles = results.models.map(({ name, role }) => `- \`${name}\`: ${role}`);
+  const kept = Object.entries(pruningNumbers(results)).map(
+    ([name, { frames, kept: of }]) =>
+      `- \`${name}\`: ${of} of ${frames} frames (${((100 * of) / Math.max(1, frames)).toFixed(1)} %)`,
+  );
+  const parts = [
+    `# ${title}`,
+    lead,
+    facts.map(({ name, value }) => `- ${name}: ${value}`).join('\n'),
+    ...tables.map(toMarkdown),
+    ...(kept.length === 0 ? [] : [`## Frames that keep their reasoning\n\n${kept.join('\n')}`]),
+    `## Models\n\n${roles.join('\n')}`,
+  ];
+  return `${parts.map((part) => part.trimEnd()).join('\n\n')}\n`;
+}
