@@ -115,3 +115,34 @@ describe('scripts', () => {
     await expect(stopped.next()).rejects.toMatchObject({ name: 'AbortError' });
   });
 });
+
+test('a trace says what was thought, done and true at every step', async () => {
+  const policy = Object.assign(new ProbePolicy(), {
+    thought: (session: number): string | null => (session === 5 ? 'SUBTASK: move to carrot' : null),
+  });
+  const [silent, thinking] = await collect({
+    episodes: [4, 5],
+    policy: { kind: 'policy', policy, ...seen },
+    trace: true,
+    workers: 1,
+  });
+  expect(thinking?.trace).toMatchObject({
+    ...thinking?.record,
+    reasons: true,
+    nouns: ['carrot', 'plate'],
+    controlHz: 5,
+  });
+  expect(thinking?.trace?.trace).toHaveLength(thinking?.record.steps as number);
+  for (const step of thinking?.trace?.trace ?? []) expect(step.reasoning).toBe('SUBTASK: move to carrot');
+  for (const step of silent?.trace?.trace ?? []) expect(step.reasoning).toBeNull();
+  const [first, second] = thinking?.trace?.trace ?? [];
+  expect(first).toMatchObject({ phase: 'approach', holding: null });
+  // The tool moved to the right, as it was told.
+  expect(second?.state[1]).toBeLessThan(first?.state[1] as number);
+  expect((second?.toSubject[1] as number) - (first?.toSubject[1] as number)).toBeCloseTo(
+    (first?.state[1] as number) - (second?.state[1] as number),
+    2,
+  );
+  const [scripted] = await collect({ episodes: [0], policy: { kind: 'expert' }, trace: true });
+  expect(scripted?.trace).toMatchObject({ reasons: false, success: true, end: { progress: 1 } });
+});
