@@ -60,9 +60,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe('scene events', () => {
   const scenes = Array.from({ length: 24 }, (_, i) => scene(i));
 
-  it('learns from a few labelled episodes what an event looks like, and finds it in others', () => {
+  it('learns from a few labelled episodes what an event looks like, and finds it in others', async () => {
     const losses: number[] = [];
-    const net = trainSceneNet({
+    const net = await trainSceneNet({
       scenes,
       config,
       steps: 60,
@@ -95,19 +95,19 @@ describe('scene events', () => {
     });
   }, 60_000);
 
-  it('gives the same weights for the same seed, others for another', () => {
-    const weights = (seed: number): number[] =>
-      trainSceneNet({ scenes, config, steps: 2, seed }).fc.weight.tolist() as unknown as number[];
-    expect(weights(3)).toEqual(weights(3));
-    expect(weights(3)).not.toEqual(weights(4));
+  it('gives the same weights for the same seed, others for another', async () => {
+    const weights = async (seed: number) =>
+      (await trainSceneNet({ scenes, config, steps: 2, seed })).fc.weight.tolist();
+    expect(await weights(3)).toEqual(await weights(3));
+    expect(await weights(3)).not.toEqual(await weights(4));
   });
 
-  it('uses stretches of long episodes, and says when there is nothing to learn', () => {
+  it('uses stretches of long episodes, and says when there is nothing to learn', async () => {
     const long = [scene(1, 60), scene(2, 1)];
-    expect(() => trainSceneNet({ scenes: long, config, steps: 2, maxFrames: 16 })).not.toThrow();
+    await expect(trainSceneNet({ scenes: long, config, steps: 2, maxFrames: 16 })).resolves.toBeDefined();
     const none = scenes.map((one) => ({ ...one, boundaries: [] }));
-    expect(() => trainSceneNet({ scenes: none, config, steps: 1 })).toThrow(/None of the 24 labelled episodes/);
-    expect(() => trainSceneNet({ scenes, config, steps: 5, signal: AbortSignal.abort() })).toThrow(/abort/i);
+    await expect(trainSceneNet({ scenes: none, config, steps: 1 })).rejects.toThrow(/None of the 24 labelled episodes/);
+    await expect(trainSceneNet({ scenes, config, steps: 5, signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
   });
 
   it('names a checkpoint that is none, and frames of another size', () => {

@@ -14,6 +14,7 @@
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { writeDurable } from '../data/durable-file.js';
 import { SeededRandom } from '../data/random.js';
@@ -98,7 +99,7 @@ export interface TrainSceneOptions {
 }
 
 /** Trains DDM-Net on labelled scenes. The same seed gives the same weights. Throws PruneError when there is nothing to learn from. */
-export function trainSceneNet(options: TrainSceneOptions): DdmNet {
+export async function trainSceneNet(options: TrainSceneOptions): Promise<DdmNet> {
   const {
     scenes,
     config = SMALL_SCENE_EVENTS,
@@ -121,6 +122,8 @@ export function trainSceneNet(options: TrainSceneOptions): DdmNet {
   const order = Int32Array.from(scenes.keys());
   let at = order.length;
   for (let step = 0; step < steps; step++) {
+    // A step blocks the thread: between two, Ctrl-C gets its turn.
+    await setImmediate();
     options.signal?.throwIfAborted();
     const chosen: LabelledScene[] = [];
     while (chosen.length < Math.min(episodesPerStep, scenes.length)) {

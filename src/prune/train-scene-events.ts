@@ -72,7 +72,7 @@ export async function trainSceneEvents(options: TrainSceneEventsOptions): Promis
   }
   const reading = clock();
   onPhase?.('training');
-  const model = new SceneEventModel(config, trainSceneNet({ ...options, scenes, config }));
+  const model = new SceneEventModel(config, await trainSceneNet({ ...options, scenes, config }));
   const trainingSeconds = clock();
   onPhase?.('measuring');
   const aside = labelled.slice(numTrain, numTrain + heldOut);
