@@ -281,24 +281,29 @@ function withinSeed(a: SeedResult, b: SeedResult, measure: MeasureKey, value: nu
   return { interval: [value - half, value + half], over: 'questions, unpaired' };
 }
 
-/** Half of the 95 % normal interval of a mean over cells of success differences, scene by scene; null without common scenes. */
+/**
+ * Half of the 95 % interval of a mean over cells of success differences, scene by scene: matched pairs with half a trial added to each
+ * of the four outcomes (Agresti and Min 2005), so that few or equal scenes do not count as certain. Null without common scenes.
+ */
 export function pairedHalfWidth(a: readonly EpisodeRecord[], b: readonly EpisodeRecord[]): number | null {
   const nameOf = ({ task, variant, index }: EpisodeRecord): string => `${cellKey(task, variant)} ${index}`;
   const others = new Map(b.map((scene) => [nameOf(scene), scene]));
-  const cells = new Map<string, number[]>();
+  const cells = new Map<string, { n: number; onlyA: number; onlyB: number }>();
   for (const scene of a) {
     const other = others.get(nameOf(scene));
     if (other === undefined) continue;
     const key = cellKey(scene.task, scene.variant);
-    cells.set(key, [...(cells.get(key) ?? []), Number(scene.success) - Number(other.success)]);
+    const cell = cells.get(key) ?? { n: 0, onlyA: 0, onlyB: 0 };
+    cells.set(key, cell);
+    cell.n++;
+    if (scene.success && !other.success) cell.onlyA++;
+    if (!scene.success && other.success) cell.onlyB++;
   }
   if (cells.size === 0) return null;
   let variance = 0;
-  for (const values of cells.values()) {
-    const n = values.length;
-    if (n < 2) return null;
-    const centre = values.reduce((sum, value) => sum + value, 0) / n;
-    variance += values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (n - 1) / n / cells.size ** 2;
+  for (const { n, onlyA, onlyB } of cells.values()) {
+    const pairs = n + 2;
+    variance += (onlyA + onlyB + 1 - (onlyA - onlyB) ** 2 / pairs) / pairs ** 2 / cells.size ** 2;
   }
   return Z_95 * Math.sqrt(variance);
 }

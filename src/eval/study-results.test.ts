@@ -1,0 +1,136 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EpisodeRecord } from './episode-log.js';
+import { writeMadeUpStudy } from './study-folder.test-support.js';
+import { NothingMeasuredError, writeStudyReports } from './study-report.js';
+import { answer, compare, pairedHalfWidth, pooledCounts, readStudyResults, verdictOf } from './study-results.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dualvla-study-'));
+  const plain = { reasons: false, time: 0.01 };
+  const thinking = { reasons: true, time: 0.05 };
+  writeMadeUpStudy(join(folder, 'four'), {
+    specialist: { successes: [18, 17, 18, 17], correct: [5, 5, 5, 5], ...plain },
+    base: { successes: [12, 13, 12, 11], correct: [30, 31, 30, 29], ...thinking },
+    continued: { successes: [18, 18, 19, 18], correct: [5, 5, 5, 5], ...plain },
+    'no-text': { successes: [17, 18, 17, 17], correct: [28, 29, 28, 29], ...plain },
+    dualvla: { successes: [16, 17, 16, 17], correct: [30, 30, 31, 30], reasons: true, time: 0.03 },
+    'random-pruning': { successes: [17, 16, 16, 17], correct: [30, 30, 31, 30], reasons: true, time: 0.03 },
+    'no-reasoning-teacher': { successes: [16, 17, 16, 17], correct: [33, 34, 33, 34], reasons: true, time: 0.03 },
+  });
+  writeMadeUpStudy(join(folder, 'one'), {
+    base: { successes: [12], correct: [30], ...thinking },
+    dualvla: { successes: [16], correct: [30], ...thinking },
+  });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('several seeds', () => {
+  test('differences are paired by seed, with a t interval', () => {
+    const results = readStudyResults(join(folder, 'four'), 'test');
+    const difference = compare(results, { a: 'base', b: 'continued', measure: 'success' });
+    // Of 20 scenes: -6, -5, -7, -7, i.e. -30, -25, -35, -35 points: mean -31.25, s = 4.7871, t(3) = 3.18245.
+    expect(difference?.seeds).toEqual([0, 1, 2, 3]);
+    expect(difference?.estimate.mean).toBeCloseTo(-31.25, 10);
+    const half = (3.182446 * 4.787136) / 2;
+    expect(difference?.estimate.interval?.[0]).toBeCloseTo(-31.25 - half, 4);
+    expect(difference?.estimate.interval?.[1]).toBeCloseTo(-31.25 + half, 4);
+    expect(difference?.withinSeed).toBeNull();
+  });
+
+  test('each hypothesis has its answer', () => {
+    const answers = answer(readStudyResults(join(folder, 'four'), 'test'));
+    expect(Object.fromEntries(answers.map(({ hypothesis, verdict }) => [hypothesis.id, verdict]))).toEqual({
+      H1: 'shown',
+      H2: 'shown',
+      H3: 'not shown',
+      H4: 'not shown',
+      H5: 'reversed',
+      H6: 'shown',
+    });
+  });
+
+  test('counts of all seeds together', () => {
+    const [specialist] = readStudyResults(join(folder, 'four'), 'test').models;
+    expect(specialist?.name).toBe('specialist');
+    expect(Object.values(pooledCounts(specialist as NonNullable<typeof specialist>))[0]).toEqual({
+      successes: 70,
+      trials: 80,
+    });
+  });
+});
+
+describe('one seed', () => {
+  test('gives a difference over paired scenes and no verdict', () => {
+    const [h2] = answer(readStudyResults(join(folder, 'one'), 'test'));
+    expect(h2?.hypothesis.id).toBe('H2');
+    expect(h2?.verdict).toBeNull();
+    const [part] = h2?.parts ?? [];
+    expect(part?.estimate).toMatchObject({ n: 1, interval: null });
+    expect(part?.estimate.mean).toBeCloseTo(20, 10);
+    expect(part?.withinSeed?.over).toBe('paired scenes');
+  });
+
+  test('the paired interval by hand', () => {
+    const scenes = (successes: readonly number[]): EpisodeRecord[] =>
+      successes.map((success, index) => ({
+        ...{
+          task: 'google/open-drawer',
+          variant: 'vm',
+          split: 'test',
+          seed: 0,
+          steps: 1,
+          maxSteps: 1,
+          instruction: '',
+        },
+        index,
+        success: success === 1,
+      })) as EpisodeRecord[];
+    // Four pairs: one for a alone, none for b alone: variance (1 + 1 - 1 / 6) / 36.
+    const half = pairedHalfWidth(scenes([1, 1, 0, 0]), scenes([1, 0, 0, 0]));
+    expect(half).toBeCloseTo(1.959964 * Math.sqrt((2 - 1 / 6) / 36), 6);
+    expect(pairedHalfWidth(scenes([1]), [])).toBeNull();
+  });
+});
+
+test('verdicts follow from where the interval lies', () => {
+  const at = (low: number, high: number) => ({ estimate: { mean: 0, n: 8, interval: [low, high] as const } });
+  const below = { a: '', b: '', measure: 'success', side: 'below' } as const;
+  const above = { ...below, side: 'above', margin: 3 } as const;
+  expect(verdictOf(below, at(-5, -1))).toBe('shown');
+  expect(verdictOf(below, at(-5, 1))).toBe('not shown');
+  expect(verdictOf(below, at(1, 5))).toBe('reversed');
+  expect(verdictOf(above, at(-2.9, 1))).toBe('shown');
+  expect(verdictOf(above, at(-3.1, 1))).toBe('not shown');
+  expect(verdictOf(above, at(-9, -4))).toBe('reversed');
+  expect(verdictOf(above, null)).toBeNull();
+});
+
+describe('the report', () => {
+  test('keeps what it holds of other studies and says where the numbers are', async () => {
+    const out = join(folder, 'results');
+    await writeStudyReports({ folders: [join(folder, 'four')], out, split: 'test' });
+    const numbers = JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'));
+    expect(numbers['paper-flow'].models.base.seeds['2'].success['google/open-drawer/vm']).toEqual({
+      successes: 12,
+      trials: 20,
+    });
+    expect(numbers['paper-flow'].models.base.means.success.n).toBe(4);
+    const text = readFileSync(join(out, 'paper-flow.md'), 'utf8');
+    expect(text).toMatch(
+      /\| H1 \|.*\| shown \| base - continued, success: -31\.[23] points \(-38\.9 to -23\.6; 4 seeds\)/,
+    );
+    expect(text).toMatch(/\| dualvla \|.*\| 61\.0 \(DualVLA\) \|/);
+    const page = readFileSync(join(out, 'paper-flow.html'), 'utf8');
+    expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(7);
+    expect(page).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test('a study without measurements is refused', async () => {
+    const options = { folders: [join(folder, 'four')], out: join(folder, 'none'), split: 'validation' };
+    await expect(writeStudyReports(options)).rejects.toThrow(NothingMeasuredError);
+  });
+});
