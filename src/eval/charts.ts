@@ -55,7 +55,12 @@ function successBar(variant: string, count: Count, x: (rate: number) => number, 
 export interface Curve {
   name: string;
   points: { step: number; value: number }[];
+  /** Number of its colour; default its place among those that are drawn. */
+  colour?: number;
 }
+
+/** Room for the last number below the axis. */
+const RIGHT = 26;
 
 /** How curves are drawn. */
 export interface CurveOptions {
@@ -85,13 +90,14 @@ export function lossChart(curves: readonly Curve[], options: CurveOptions = {}):
   const on = (value: number): number => (log ? Math.log10(value) : value);
   const [low, high] = extent([...values, ...(reference === undefined ? [] : [reference])].map(on));
   const margin = Math.max(log ? 0.05 : 1e-9, (high - low) * 0.05);
-  const x = (step: number): number => left + ((step - firstStep) / (lastStep - firstStep || 1)) * (width - left - 10);
+  const x = (step: number): number =>
+    left + ((step - firstStep) / (lastStep - firstStep || 1)) * (width - left - RIGHT);
   const y = (value: number): number =>
     10 + ((high + margin - on(value)) / (high - low + 2 * margin)) * (height - bottom - 10);
   const ticks = log ? logTicks(10 ** (low - margin), 10 ** (high + margin)) : evenTicks(low - margin, high + margin, 6);
   const grid = [
     ...ticks.map(
-      (value) => html`<line x1="${left}" x2="${width - 10}" y1="${y(value)}" y2="${y(value)}" class="grid"/>
+      (value) => html`<line x1="${left}" x2="${width - RIGHT}" y1="${y(value)}" y2="${y(value)}" class="grid"/>
         <text x="${left - 8}" y="${y(value)}" class="tick end">${Number(value.toPrecision(2))}</text>`,
     ),
     ...evenTicks(firstStep, lastStep, 6)
@@ -104,18 +110,18 @@ export function lossChart(curves: readonly Curve[], options: CurveOptions = {}):
   const across =
     reference === undefined
       ? undefined
-      : html`<line x1="${left}" x2="${width - 10}" y1="${y(reference)}" y2="${y(reference)}" class="reference"/>`;
-  const lines = shown.map(({ name, points }, i) => {
+      : html`<line x1="${left}" x2="${width - RIGHT}" y1="${y(reference)}" y2="${y(reference)}" class="reference"/>`;
+  const lines = shown.map(({ name, points, colour }, i) => {
     const path = (of: readonly { step: number; value: number }[]): string =>
       thin(of, 400)
         .map(({ step, value }, k) => `${k === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`)
         .join('');
-    return html`<g style="stroke: ${curveColour(i)}"><title>${name}</title>
+    return html`<g style="stroke: ${curveColour(colour ?? i)}"><title>${name}</title>
       <path d="${path(points)}" class="raw"/><path d="${path(runningMean(points))}" class="curve"/></g>`;
   });
   return html`<figure><svg class="loss" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${grid}${across}${lines}
     <text x="${(left + width) / 2}" y="${height - 8}" class="tick">optimiser step</text></svg>
-    <figcaption>${legend(shown.map(({ name }) => name))}</figcaption></figure>`;
+    <figcaption>${legend(shown)}</figcaption></figure>`;
 }
 
 const COLOURS = 8;
@@ -123,9 +129,12 @@ const COLOURS = 8;
 /** The colour of the i-th of several things that are drawn together. */
 export const curveColour = (i: number): string => `var(--curve-${i % COLOURS})`;
 
-/** Names with the colours of their curves. */
-export function legend(names: readonly string[]): Markup[] {
-  return names.map((name, i) => html`<span class="key"><i style="background: ${curveColour(i)}"></i>${name}</span>`);
+/** Names with the colours of what is drawn. */
+export function legend(items: readonly { name: string; colour?: number }[]): Markup[] {
+  return items.map(
+    ({ name, colour }, i) =>
+      html`<span class="key"><i style="background: ${curveColour(colour ?? i)}"></i>${name}</span>`,
+  );
 }
 
 function extent(values: readonly number[]): [number, number] {

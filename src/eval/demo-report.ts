@@ -21,7 +21,14 @@ import {
   videoFigure,
 } from './report.js';
 import { percentBars } from './study-charts.js';
-import { mainModels, multimodalSection, pruningSection, trainingSection, vlaScoreSection } from './study-page.js';
+import {
+  colourOf,
+  mainModels,
+  multimodalSection,
+  pruningSection,
+  trainingSection,
+  vlaScoreSection,
+} from './study-page.js';
 import {
   type Comparison,
   compare,
@@ -188,11 +195,11 @@ function successOfOneSeed(results: StudyResults, main: readonly ModelResults[], 
   const cells = [...new Set(main.flatMap(({ runs }) => Object.keys(runs[0]?.measurement.success ?? {})))];
   const percent = 100;
   const barsOf = (count: (model: ModelResults) => { rate: number; interval: { low: number; high: number } } | null) =>
-    main.flatMap((model, colour) => {
+    main.flatMap((model) => {
       const value = count(model);
       if (value === null) return [];
       const interval = [percent * value.interval.low, percent * value.interval.high] as const;
-      return [{ name: model.name, value: percent * value.rate, interval, colour }];
+      return [{ name: model.name, value: percent * value.rate, interval, colour: colourOf(model.name) }];
     });
   const rateOf = (model: ModelResults, cell: string) => {
     const count = model.runs[0]?.measurement.success[cell];

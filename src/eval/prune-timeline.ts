@@ -117,7 +117,7 @@ export function pruneTimelineFigure(timeline: PruneTimeline): Markup {
         : html`<li class="dropped"><b>${(t / fps).toFixed(1)} s, dropped:</b> <span>${texts[t] ?? ''}</span></li>`,
     );
   const rest = length - listed.size;
-  return html`<p class="note" style="margin: 0 0 10px"><q>${instruction}</q>: reasoning is kept on ${kept.length} of ${length} frames, where an event begins
+  return html`<p class="note" style="margin: 0 0 10px"><q>${instruction}</q>: reasoning is kept on ${kept.length} of ${length} frames: the first one, and where an event begins
 and the arm accelerates more than on average or the gripper changes. Pictures with a green frame keep it.</p>
 <div class="strip">${strip}</div>${lanes(timeline)}<ul class="thoughts">${words}</ul>${rest > 0 ? html`<p class="note">and ${rest} more frames</p>` : undefined}`;
 }

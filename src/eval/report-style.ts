@@ -17,7 +17,7 @@ export const REPORT_STYLE = `
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
-header, main { max-width: 1040px; margin: 0 auto; padding: 0 28px; }
+header, main { max-width: 1160px; margin: 0 auto; padding: 0 28px; }
 header { padding-top: 48px; }
 .brand { margin: 0; color: var(--vm); font-weight: 700; letter-spacing: .08em; text-transform: uppercase; font-size: 13px; }
 h1 { margin: 4px 0 8px; font-size: 34px; line-height: 1.2; letter-spacing: -.01em; }
@@ -50,7 +50,9 @@ svg .dot { fill: var(--ink); opacity: .55; }
 th { text-align: left; font-weight: 600; padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); }
 table.numbers { font-variant-numeric: tabular-nums; font-size: 14px; }
 table.numbers td:first-child, table.verdicts td:first-child { width: auto; color: var(--ink); font-weight: 600; white-space: nowrap; }
-table.numbers td:not(:first-child), table.numbers th:not(:first-child) { text-align: right; overflow-wrap: normal; }
+table.numbers td { white-space: nowrap; overflow-wrap: normal; }
+table.numbers th { vertical-align: bottom; }
+table.numbers td:not(:first-child), table.numbers th:not(:first-child) { text-align: right; padding-left: 10px; }
 table.verdicts td:first-child { padding-right: 16px; }
 .badge.none { color: var(--faint); background: var(--track); }
 .badge { white-space: nowrap; }

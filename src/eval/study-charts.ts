@@ -87,23 +87,21 @@ export function radar(axes: readonly string[], series: readonly RadarSeries[], l
     const points = values.flatMap((value, axis) => (value === null ? [] : at(axis, value)));
     return html`<path d="M${points.join('L')}Z" class="radar" style="stroke: ${curveColour(colour)}; fill: ${curveColour(colour)}"><title>${name}</title></path>`;
   });
-  const names = series.map(
-    ({ name, colour }) => html`<span class="key"><i style="background: ${curveColour(colour)}"></i>${name}</span>`,
-  );
   return html`<figure><svg viewBox="0 0 ${size} ${size}" style="max-width: 420px; margin: auto" role="img" aria-label="${label}">${rings}${spokes}${shapes}
     <text x="${centre + 4}" y="${centre - radius * 0.5}" class="small">50</text><text x="${centre + 4}" y="${centre - radius + 8}" class="small">100</text></svg>
-    <figcaption>${names}</figcaption></figure>`;
+    <figcaption>${legend(series)}</figcaption></figure>`;
 }
 
 /** Share of frames whose reasoning is kept, by tenths of an episode, for several prunings side by side. */
 export function keptChart(
   prunings: readonly { name: string; time: readonly { frames: number; kept: number }[] }[],
 ): Markup {
+  const right = 20;
   const [width, height, left, bottom, top] = [460, 220, 44, 40, 10];
   const bins = Math.max(1, ...prunings.map(({ time }) => time.length));
   const share = ({ frames, kept }: { frames: number; kept: number }): number => (frames === 0 ? 0 : kept / frames);
   const plot = height - bottom - top;
-  const slot = (width - left) / bins;
+  const slot = (width - left - right) / bins;
   const bar = (slot * 0.84) / Math.max(1, prunings.length);
   const y = (value: number): number => top + (1 - value) * plot;
   const bars = prunings.map(({ name, time }, p) =>
@@ -114,14 +112,14 @@ export function keptChart(
     }),
   );
   const grid = [0, 0.25, 0.5, 0.75, 1].map(
-    (value) => html`<line x1="${left}" x2="${width}" y1="${y(value)}" y2="${y(value)}" class="grid"/>
+    (value) => html`<line x1="${left}" x2="${width - right}" y1="${y(value)}" y2="${y(value)}" class="grid"/>
       <text x="${left - 6}" y="${y(value)}" class="tick end">${Math.round(100 * value)} %</text>`,
   );
   const ticks = [0, 0.5, 1].map(
     (part) =>
-      html`<text x="${left + part * (width - left) * 0.97 + 6}" y="${height - bottom + 14}" class="tick">${Math.round(100 * part)} %</text>`,
+      html`<text x="${left + part * (width - left - right)}" y="${height - bottom + 14}" class="tick">${Math.round(100 * part)} %</text>`,
   );
   return html`<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="where in episodes reasoning is kept">${grid}${bars.flat()}${ticks}
     <text x="${(left + width) / 2}" y="${height - 8}" class="tick">time in the episode</text></svg>
-    <figcaption>${legend(prunings.map(({ name }) => name))}</figcaption></figure>`;
+    <figcaption>${legend(prunings)}</figcaption></figure>`;
 }

@@ -35,6 +35,12 @@ import {
 /** Drawn where all models together would be a tangle. */
 const MAIN = ['specialist', 'continued', 'no-text', 'base', 'plain', 'dualvla'];
 
+/** The same colour for a model in all drawings. */
+export function colourOf(name: string): number {
+  const place = ['specialist', 'base', 'dualvla', 'continued', 'no-text', 'plain', 'random-pruning'].indexOf(name);
+  return place < 0 ? 7 : place;
+}
+
 export interface StudyFacts {
   title: string;
   lead: string;
@@ -96,7 +102,7 @@ say nothing about training again.</p>`;
 }
 
 export function successSection(models: readonly ModelResults[], table: Markup): Section {
-  const bars = models.flatMap((model, colour) => barOf(model, MEASURES.success, colour) ?? []);
+  const bars = models.flatMap((model) => barOf(model, MEASURES.success) ?? []);
   return {
     id: 'success',
     title: 'Success in closed loop',
@@ -104,11 +110,11 @@ export function successSection(models: readonly ModelResults[], table: Markup): 
   };
 }
 
-function barOf(model: ModelResults, { of }: Pick<Measure, 'of'>, colour: number): BarGroup['bars'][number] | null {
+function barOf(model: ModelResults, { of }: Pick<Measure, 'of'>): BarGroup['bars'][number] | null {
   const estimate = estimateOfModel(model, of);
   if (estimate === null) return null;
   const dots = model.runs.flatMap(({ measurement }) => of(measurement) ?? []);
-  return { name: model.name, value: estimate.mean, interval: estimate.interval, dots, colour };
+  return { name: model.name, value: estimate.mean, interval: estimate.interval, dots, colour: colourOf(model.name) };
 }
 
 export function multimodalSection(
@@ -121,17 +127,13 @@ export function multimodalSection(
   const groups = families.map((family) => ({
     label: family,
     bars: shown.flatMap(
-      (model, colour) =>
-        barOf(
-          model,
-          {
-            of: ({ multimodal }) => {
-              const count = multimodal[family];
-              return count === undefined || count.total === 0 ? null : (100 * count.correct) / count.total;
-            },
+      (model) =>
+        barOf(model, {
+          of: ({ multimodal }) => {
+            const count = multimodal[family];
+            return count === undefined || count.total === 0 ? null : (100 * count.correct) / count.total;
           },
-          colour,
-        ) ?? [],
+        }) ?? [],
     ),
   }));
   const drawing = percentBars(groups, 'accuracy of each family');
@@ -140,16 +142,16 @@ export function multimodalSection(
 
 export function vlaScoreSection(shown: readonly ModelResults[], table: Markup): Section {
   const mean = (model: ModelResults, of: Measure['of']): number | null => estimateOfModel(model, of)?.mean ?? null;
-  const axes = ['A', 'I', 'RA', 'R', 'success'];
-  const series = shown.map((model, colour) => ({
+  const axes = ['success', 'A', 'I', 'RA', 'R'];
+  const series = shown.map((model) => ({
     name: model.name,
-    colour,
+    colour: colourOf(model.name),
     values: [
+      mean(model, MEASURES.success.of),
       mean(model, ({ vlaScore }) => vlaScore.A),
       mean(model, ({ vlaScore }) => vlaScore.I),
       mean(model, ({ vlaScore }) => (vlaScore.R === undefined ? null : vlaScore.RA)),
       mean(model, ({ vlaScore }) => vlaScore.R ?? null),
-      mean(model, MEASURES.success.of),
     ],
   }));
   return {
@@ -267,7 +269,7 @@ export function curveOf(folder: string, { name, runs }: ModelResults, key: strin
     if (values.length < others.length) return [];
     return [{ step, value: values.reduce((sum, one) => sum + one, value) / (values.length + 1) }];
   });
-  return { name, points };
+  return { name, points, colour: colourOf(name) };
 }
 
 /** Only optimiser steps have a learning rate; the other lines are validation passes. */
