@@ -16,6 +16,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+interface Measured {
+  success: unknown;
+  multimodal: Record<string, unknown>;
+  vlaScore: { R?: number };
+  thinking: { predictions: number };
+}
+
 interface Outcome {
   code: number | null;
   stdout: string;
@@ -36,45 +43,54 @@ function demo(watch: (text: string, child: ChildProcess) => void = () => undefin
   return new Promise((resolve) => child.on('close', (code) => resolve({ ...outcome, code })));
 }
 
-test('runs, is stopped, continues, and has nothing left to do', { timeout: 300_000 }, async () => {
+test('runs, is stopped, continues, and has nothing left to do', { timeout: 500_000 }, async () => {
   let stopped = false;
   const first = await demo((text, child) => {
-    if (!stopped && /\[2\/4\] training/.test(text)) stopped = child.kill('SIGINT');
+    if (!stopped && /\[6\/12\] train\/specialist/.test(text)) stopped = child.kill('SIGINT');
   });
   expect(first.code).toBe(130);
-  expect(first.stderr).toMatch(/stopping; .* continues here/);
+  expect(first.stderr).toMatch(/stopping, .* continues here/);
   expect(first.stderr).not.toMatch(/error/);
   expect(existsSync(join(folder, 'out', 'result.json'))).toBe(false);
 
   const second = await demo();
-  expect(second.stderr + second.stdout).toMatch(/demonstrations: already done/);
+  expect(second.stderr + second.stdout).toMatch(/\[1\/12\] data: already done/);
   expect(second.code).toBe(0);
   const report = second.stdout.trim().split('\n').at(-1) ?? '';
   expect(report).toBe(join(folder, 'out', 'report.html'));
   const page = readFileSync(report, 'utf8');
-  expect(page.match(/<video src="data:video\/mp4;base64,/g)?.length).toBeGreaterThanOrEqual(1);
+  expect(page.match(/<video src="data:video\/mp4;base64,/g)).toHaveLength(2);
   expect(page).toMatch(/<svg class="loss"/);
+  expect(page).not.toMatch(/NaN|undefined|Infinity/);
 
   const result = JSON.parse(readFileSync(join(folder, 'out', 'result.json'), 'utf8'));
-  expect(Object.keys(result)).toEqual(['recipe', 'seed', 'commit', 'engine', 'seconds', 'models']);
+  expect(Object.keys(result)).toEqual(['recipe', 'seed', 'commit', 'engine', 'seconds', 'models', 'pruning']);
   expect(result).toMatchObject({ recipe: 'debug', seed: 0, commit: expect.any(String) });
   expect(result.engine).toMatch(/^libtorch \d/);
-  const cells = result.models.specialist.success;
-  expect(Object.keys(cells)).toEqual(['widowx/put-carrot-on-plate/vm']);
-  expect(cells['widowx/put-carrot-on-plate/vm']).toEqual({ successes: expect.any(Number), trials: 2 });
-  expect(second.stdout).toMatch(/widowx\/put-carrot-on-plate +\d+ % +\d\/2 /);
+  expect(Object.keys(result.models)).toEqual(['specialist', 'base', 'dualvla']);
+  for (const [name, { success, multimodal, vlaScore, thinking }] of Object.entries<Measured>(result.models)) {
+    expect(success).toEqual({ 'widowx/put-carrot-on-plate/vm': { successes: expect.any(Number), trials: 2 } });
+    expect(Object.values(multimodal)).toContainEqual({ correct: expect.any(Number), total: 2 });
+    expect(vlaScore).toMatchObject({ A: expect.any(Number), I: expect.any(Number), score: expect.any(Number) });
+    expect(vlaScore.R === undefined).toBe(name === 'specialist');
+    expect(thinking.predictions).toBeGreaterThan(0);
+  }
+  expect(result.pruning.frames).toBeGreaterThan(result.pruning.kept);
+  expect(result.pruning.kept).toBeGreaterThanOrEqual(4);
+  expect(second.stdout).toMatch(/dualvla +\d+ % +2 /);
 
-  const steps = readFileSync(join(folder, 'out', 'train', 'metrics.jsonl'), 'utf8')
+  const run = join(folder, 'out', 'seed-0', 'specialist', 'train');
+  const steps = readFileSync(join(run, 'metrics.jsonl'), 'utf8')
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
     .filter(({ lr }) => lr !== undefined)
     .map(({ step }) => step);
   expect(steps).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
-  expect(readdirSync(join(folder, 'out', 'train', 'checkpoints'))).toContain('last');
+  expect(readdirSync(join(run, 'checkpoints'))).toContain('last');
 
   const third = await demo();
   expect(third.code).toBe(0);
-  expect(third.stdout.match(/already done/g)).toHaveLength(4);
+  expect(third.stdout.match(/already done/g)).toHaveLength(12);
   expect(third.stdout.trim().split('\n').at(-1)).toBe(report);
 });

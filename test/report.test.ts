@@ -7,9 +7,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Report, renderReport } from 'dualvla/eval';
+import { type Report, readStudyResults, renderReport } from 'dualvla/eval';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeMadeUpStudy } from '../dist/eval/study-folder.test-support.js';
 
 const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 
@@ -21,54 +22,47 @@ function testVideo(folder: string): Uint8Array {
   return readFileSync(path);
 }
 
-function madeUpReport(bytes: Uint8Array): Report {
-  const rollout = { variant: 'vm', mime: 'video/mp4', bytes } as const;
+/** One seed of three models. */
+function madeUpReport(folder: string, bytes: Uint8Array): Report {
+  writeMadeUpStudy(folder, {
+    specialist: { successes: [16], correct: [10], reasons: false, time: 0.01 },
+    base: { successes: [9], correct: [30], reasons: true, time: 0.05 },
+    dualvla: { successes: [14], correct: [30], reasons: true, time: 0.03 },
+  });
+  const rollout = { variant: 'vm', mime: 'video/mp4', bytes, seed: 0, steps: 21 } as const;
+  const task = 'google/open-drawer';
   return {
     title: 'A made-up run',
-    summary: 'Numbers for the test of the page, <not> "results".',
-    facts: [{ name: 'recipe', value: 'made-up' }],
+    lead: 'Numbers for the test of the page, <not> "results".',
+    results: readStudyResults(folder, 'test'),
+    timeline: null,
+    pruning: new Map(),
+    pairs: [
+      {
+        scene: { task, variant: 'vm', split: 'test', index: 0 },
+        films: [
+          {
+            name: 'base',
+            video: {
+              ...{ ...rollout, task, instruction: 'pick <b>up</b> the can', success: false },
+              thoughts: [
+                { at: 0, text: 'PLAN: <i>move</i>' },
+                { at: 0.4, text: null },
+              ],
+            },
+          },
+          { name: 'dualvla', video: { ...rollout, task, instruction: 'open the drawer', success: true } },
+        ],
+      },
+    ],
     stages: [
-      { name: 'Demonstrations', what: '600 episodes', seconds: 70 },
-      { name: 'Training', what: '3000 steps', seconds: 500 },
+      { name: 'data', what: '600 episodes', seconds: 70 },
+      { name: 'train/specialist', what: '3000 steps', seconds: 500 },
     ],
-    models: {
-      specialist: {
-        'widowx/put-carrot-on-plate/vm': { successes: 82, trials: 100 },
-        'widowx/put-carrot-on-plate/va': { successes: 55, trials: 100 },
-        'google/pick-coke-can/vm': { successes: 100, trials: 100 },
-      },
-    },
-    protocol: 'Test seeds 0 to 99.',
-    videos: [
-      {
-        ...rollout,
-        task: 'widowx/put-carrot-on-plate',
-        instruction: 'put the carrot on the plate',
-        seed: 3,
-        success: true,
-        steps: 21,
-      },
-      {
-        ...rollout,
-        task: 'google/pick-coke-can',
-        instruction: 'pick <b>up</b> the can',
-        seed: 4,
-        success: false,
-        steps: 80,
-      },
-    ],
-    curves: [
-      {
-        name: 'loss',
-        points: Array.from({ length: 900 }, (_, step) => ({
-          step,
-          value: 2 / (1 + step / 40) + 0.05 * Math.abs(Math.sin(step)),
-        })),
-      },
-      { name: 'broken', points: [{ step: 0, value: Number.NaN }] },
-    ],
+    protocol: 'Test scenes 0 to 19.',
     files: [{ what: 'demonstrations', path: 'outputs/demo/data' }],
     commands: [{ what: 'See it move:', command: 'npx dualvla rollout --task widowx/put-carrot-on-plate' }],
+    facts: [{ name: 'recipe', value: 'made-up' }],
   };
 }
 
@@ -81,7 +75,7 @@ describe.skipIf(browserPath === undefined)('the report in Chromium', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'dualvla-report-'));
-    writeFileSync(join(folder, 'report.html'), renderReport(madeUpReport(testVideo(folder))));
+    writeFileSync(join(folder, 'report.html'), renderReport(madeUpReport(join(folder, 'study'), testVideo(folder))));
     const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'];
     browser = await chromium.launch({
       executablePath: browserPath ?? '',
@@ -104,25 +98,29 @@ describe.skipIf(browserPath === undefined)('the report in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('shows rates with counts and intervals', async () => {
+  test('shows rates with intervals, and says what follows from them', async () => {
     expect(await page.title()).toBe('A made-up run');
-    const words = await page.locator('svg.bars .words').allTextContents();
-    expect(words).toEqual([
-      'VM  82 %  (82/100; 73-88 %)',
-      'VA  55 %  (55/100; 45-64 %)',
-      'VM  100 %  (100/100; 96-100 %)',
-    ]);
-    expect(await page.locator('.figure b').first().textContent()).toBe('91 %');
-    const [full, most] = await page
-      .locator('svg.bars rect.vm')
-      .evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width))
-      .then((w) => [w[1] ?? 0, w[0] ?? 0]);
-    expect((most ?? 0) / (full ?? 1)).toBeCloseTo(0.82, 2);
+    const words = await page.locator('#success svg.bars .words').allTextContents();
+    expect(words.slice(0, 2)).toEqual(
+      ['80.0 %  (71.3-86.7)', '45.0 %  (34.8-55.8)'].map((text) => expect.stringContaining(text.slice(0, 6))),
+    );
+    expect(await page.locator('.figure b').first().textContent()).toBe('80 %');
+    const [specialist = 0, base = 1] = await page
+      .locator('#success svg.bars rect:not(.track)')
+      .evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width));
+    expect(base / specialist).toBeCloseTo(45 / 80, 2);
+    const story = await page.locator('#story li').allTextContents();
+    expect(story[0]).toMatch(
+      /^The reasoning base acts worse than the specialist .*: -35\.0 points \(seed 0 alone; .* paired scenes\)/,
+    );
+    expect(story[1]).toMatch(/^DualVLA acts better than the reasoning base: \+25\.0 points/);
+    expect(story.join()).toMatch(/In answers to questions .* no difference from the base can be told/);
   });
 
   test('text is text', async () => {
     expect(await page.locator('.lead').textContent()).toContain('<not> "results"');
     expect(await page.locator('.rollout q b').count()).toBe(0);
+    expect(await page.locator('.thought i').count()).toBe(0);
   });
 
   test('videos play', async () => {
@@ -136,11 +134,25 @@ describe.skipIf(browserPath === undefined)('the report in Chromium', () => {
     ]);
   });
 
-  test('draws the curve inside its axes and leaves out what is no number', async () => {
+  test('captions follow the film', async () => {
+    const video = page.locator('video').first();
+    const caption = page.locator('.thought').first();
+    const seek = (at: number): Promise<void> =>
+      video.evaluate((element: HTMLVideoElement, time) => {
+        element.pause();
+        element.currentTime = time;
+      }, at);
+    await seek(0.1);
+    await expect.poll(() => caption.textContent()).toBe('PLAN: <i>move</i>');
+    await seek(0.7);
+    await expect.poll(() => caption.textContent()).toBe('(acts without reasoning)');
+  });
+
+  test('draws curves inside their axes', async () => {
     const paths = await page
       .locator('svg.loss path')
       .evaluateAll((all) => all.map((path) => path.getAttribute('d') ?? ''));
-    expect(paths).toHaveLength(2);
+    expect(paths.length).toBeGreaterThanOrEqual(6);
     const numbers =
       paths
         .join(' ')

@@ -3,6 +3,10 @@ export type { Curve, SuccessRow } from './charts.js';
 export { type Report, renderReport } from './demo-report.js';
 export * from './multimodal/index.js';
 export type { ReportVideo } from './report.js';
+export { readStudyRecord, type StudyRecord, studyPaths } from './study-folder.js';
+export { writeStudyReports } from './study-report.js';
+export { answer, compare, readStudyResults, type StudyResults, type Verdict } from './study-results.js';
+export { type Estimate, estimateMean, studentQuantile } from './study-statistics.js';
 export {
   cellKey,
   cellsOf,
