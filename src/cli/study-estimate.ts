@@ -7,16 +7,16 @@ import type { StepKind, StudyStep } from './study-plan.js';
 import { isFinished } from './study-runner.js';
 
 /**
- * Seconds a unit of work on one core of an AMD EPYC, beside a second such step: an episode, a question, a training sample of the
- * paper's models, an evaluated scene. A first guess, until a step of the kind is done on this machine.
+ * Seconds a unit of work on one core of an AMD EPYC, beside a second such step: an episode, a question, a training step of the scene
+ * layer, an episode to prune, a training sample of the paper's models, an evaluated scene. A first guess, until a step of the kind is done on this machine.
  */
 const FIRST_GUESS: Record<StepKind, number> = {
   demonstrations: 0.07,
   questions: 0.004,
-  scene: 60,
+  scene: 0.2,
   labels: 0.01,
   train: 0.008,
-  measure: 0.4,
+  measure: 0.25,
 };
 
 /** Time that a step takes beside what its settings say. */

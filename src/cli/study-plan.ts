@@ -71,6 +71,8 @@ export class StudyNameError extends Error {
 const GRADIENT_COSINE_EVERY = 50;
 /** Other scenes than those of the demonstrations (see `data generate --seed`). */
 const HELD_OUT_SEED = 99;
+/** Training steps of `prune train-scene` by default, for estimates. */
+const SCENE_STEPS = 300;
 
 type NewStep = Omit<StudyStep, 'hash' | 'leftovers' | 'seconds'> & Partial<Pick<StudyStep, 'leftovers' | 'seconds'>>;
 type Add = (step: NewStep, ...settings: unknown[]) => void;
@@ -167,7 +169,7 @@ function addPrunings(study: Study, paths: StudyPaths, names: readonly string[], 
         resume: null,
         output: paths.scene,
         threads: 1,
-        work: 1,
+        work: study.scene_steps ?? SCENE_STEPS,
       },
       episodes,
       study.scene_steps ?? null,

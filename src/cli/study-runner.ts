@@ -150,12 +150,12 @@ class StudyRun {
     }
     // 'changed' begins a new record.
     records.begin(step.name, step.hash, commitOf(ROOT));
-    onEvent({ type: 'start', step, how: resumed ? 'resumed' : state === 'changed' ? 'changed' : 'new' });
     const began = performance.now();
     const elapsed = (): number => (performance.now() - began) / 1000;
     const { log } = files(step.name);
     const child = startStep(step, resumed, files(step.name));
     this.#running.set(step.name, child);
+    onEvent({ type: 'start', step, how: resumed ? 'resumed' : state === 'changed' ? 'changed' : 'new' });
     const report = (): void => {
       const [text] = logEnd(log, 1);
       if (text !== undefined) onEvent({ type: 'progress', step, text, seconds: elapsed() });
