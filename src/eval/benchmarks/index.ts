@@ -1,0 +1,22 @@
+/** The eight multimodal benchmarks of the paper, scored as VLMEvalKit scores them. Works without engine, accelerator or network. */
+import type { Benchmark } from './benchmark.js';
+import { docvqa } from './docvqa.js';
+import { infovqa } from './infovqa.js';
+import { mmvet } from './mm-vet.js';
+import { mmbench } from './mmbench.js';
+import { mmmu } from './mmmu.js';
+import { mmstar } from './mmstar.js';
+import { ocrbench } from './ocrbench.js';
+import { textvqa } from './textvqa.js';
+
+/** In the order of the paper's table. */
+export const BENCHMARKS: readonly Benchmark[] = [mmmu, mmvet, mmstar, ocrbench, mmbench, textvqa, infovqa, docvqa];
+
+const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+
+/** By short name, the paper's or that of a VLMEvalKit table, in any case; undefined if there is none. */
+export function findBenchmark(name: string): Benchmark | undefined {
+  return BENCHMARKS.find(({ id, name: shown, tables }) =>
+    [id, shown, ...tables].some((one) => plain(one) === plain(name)),
+  );
+}
