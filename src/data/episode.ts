@@ -99,10 +99,15 @@ export function frameAt(episode: Episode, t: number): Frame {
 }
 
 /**
- * Checks an episode against the features it is to be stored under (the automatic columns excluded).
+ * Checks an episode against the features it is to be stored under (the automatic columns excluded). Cameras in `withoutPixels` may be empty.
  * Throws InvalidEpisodeError naming the episode and the field at the first contradiction.
  */
-export function validateEpisode(episode: Episode, features: Features, fps?: number): void {
+export function validateEpisode(
+  episode: Episode,
+  features: Features,
+  fps?: number,
+  withoutPixels: ReadonlySet<string> = new Set(),
+): void {
   const { index, length } = episode;
   const fail: Fail = (what, field, frame) => {
     throw new InvalidEpisodeError(what, { episode: index, field, frame });
@@ -133,6 +138,7 @@ export function validateEpisode(episode: Episode, features: Features, fps?: numb
 
   for (const [camera, key] of Object.entries(cameras)) {
     const sequence = episode.images[camera];
+    if (withoutPixels.has(camera)) continue;
     if (!sequence) fail('The camera is missing', key);
     const [height = 0, width = 0] = features[key]?.shape ?? [];
     if (sequence.width !== width || sequence.height !== height)

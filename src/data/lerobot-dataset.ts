@@ -223,15 +223,20 @@ export class LeRobotDataset {
     return file;
   }
 
-  /** Row of the file at which an episode begins: the file's first episode begins at row 0. Checks that the file is long enough. */
-  async #firstRow(record: EpisodeRecord): Promise<number> {
+  /** Row of its file at which an episode begins: the file's first episode begins at row 0. */
+  firstRowOf(record: EpisodeRecord): number {
     let first = record;
     for (let i = record.index - 1; i >= 0; i--) {
       const previous = this.episodes[i];
       if (!previous || previous.dataChunk !== record.dataChunk || previous.dataFile !== record.dataFile) break;
       first = previous;
     }
-    const row = record.fromIndex - first.fromIndex;
+    return record.fromIndex - first.fromIndex;
+  }
+
+  /** `firstRowOf`, and checks that the file is long enough. */
+  async #firstRow(record: EpisodeRecord): Promise<number> {
+    const row = this.firstRowOf(record);
     const path = this.dataPath(record);
     const file = await this.#file(path);
     if (row + record.length > file.numRows)

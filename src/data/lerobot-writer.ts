@@ -41,7 +41,7 @@ import { assertUnlocked, datasetState, JOURNAL_FILE, lock, partialFolder, publis
 import { type JournalEntry, type JournalEpisode, type JsonValue, WriterJournal } from './writer-journal.js';
 import { comparableOptions, firstDifference, type LeRobotWriterOptions } from './writer-options.js';
 import { episodeStats, packHistogram, unpackHistogram } from './writer-statistics.js';
-import { joinVideos, stagedVideo } from './writer-videos.js';
+import { joinVideos, stagedVideo, stageVideo } from './writer-videos.js';
 
 /** File with facts about how a data set came about: the writer's `provenance` and each episode's `note`. */
 export const PROVENANCE_FILE = 'meta/dualvla.json';
@@ -49,8 +49,20 @@ export const PROVENANCE_FILE = 'meta/dualvla.json';
 export interface AddEpisodeOptions {
   /** Camera -> one PNG a frame, made from exactly the episode's pictures; saves the writer from encoding them. */
   readonly pngs?: Readonly<Record<string, readonly Uint8Array[]>>;
+  /** Camera -> frames that are encoded already and stored as they are; the episode then needs no pixels of that camera. */
+  readonly encoded?: Readonly<Record<string, EncodedFrames>>;
   /** Kept beside the episode in meta/dualvla.json and given back on resume. */
   readonly note?: JsonValue;
+}
+
+/** An episode's frames of one camera, encoded elsewhere and known to decode to the feature's size. */
+export interface EncodedFrames {
+  /** One encoded picture a frame, for a feature stored as `image`. */
+  readonly pictures?: readonly Uint8Array[];
+  /** An mp4 file of exactly the episode's frames, frame k at k / fps, for a feature stored as `video`. It is copied. */
+  readonly video?: string;
+  /** Of the frames that count for statistics. */
+  readonly histogram: PixelHistogram;
 }
 
 const MEGABYTE = 1024 * 1024;
@@ -175,7 +187,8 @@ export class LeRobotWriter {
    */
   async addEpisode(episode: Episode, options: AddEpisodeOptions = {}): Promise<number> {
     this.#assertOpen();
-    validateEpisode(episode, this.features, this.#options.fps);
+    validateEpisode(episode, this.features, this.#options.fps, new Set(Object.keys(options.encoded ?? {})));
+    this.#checkEncoded(episode, options.encoded ?? {});
     for (const [camera, pngs] of Object.entries(options.pngs ?? {})) {
       if (pngs.length !== episode.length)
         throw new InvalidEpisodeError(`${pngs.length} encoded pictures for ${episode.length} frames`, {
@@ -200,11 +213,31 @@ export class LeRobotWriter {
     }
   }
 
+  #checkEncoded(episode: Episode, encoded: Readonly<Record<string, EncodedFrames>>): void {
+    for (const [camera, { pictures, video }] of Object.entries(encoded)) {
+      const key = cameraKeys(this.features)[camera];
+      const stored = key === undefined ? undefined : this.features[key]?.dtype;
+      const fits = stored === 'image' ? pictures?.length === episode.length : stored === 'video' && video !== undefined;
+      if (!fits)
+        throw new InvalidEpisodeError(`The encoded frames do not fit a camera stored as ${stored ?? 'nothing'}`, {
+          episode: this.numEpisodes,
+          field: camera,
+        });
+    }
+  }
+
   async #store(episode: Episode, options: AddEpisodeOptions): Promise<number> {
     const index = this.numEpisodes;
     const pictures: Record<string, readonly Uint8Array[]> = {};
     const histograms: Record<string, PixelHistogram> = {};
     for (const [camera, key] of Object.entries(cameraKeys(this.features))) {
+      const encoded = options.encoded?.[camera];
+      if (encoded) {
+        histograms[key] = encoded.histogram;
+        if (encoded.pictures) pictures[key] = encoded.pictures;
+        else if (encoded.video) stageVideo(encoded.video, stagedVideo(this.partial, key, index));
+        continue;
+      }
       const images = episode.images[camera] as ImageSequence;
       const histogram = emptyHistogram();
       addToHistogram(histogram, images);

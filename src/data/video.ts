@@ -209,3 +209,33 @@ export async function probeVideo(path: string): Promise<VideoFacts> {
     numFrames: Number(stream.nb_frames),
   };
 }
+
+export interface CutVideoOptions {
+  readonly path: string;
+  /** Time of the first frame, seconds. It should be a key frame. */
+  readonly from: number;
+  readonly numFrames: number;
+  readonly fps: number;
+  readonly output: string;
+}
+
+/** Copies `numFrames` frames from `from` on into a file of their own, without encoding; sound is left out. The caller checks what came out. */
+export async function cutVideo({ path, from, numFrames, fps, output }: CutVideoOptions): Promise<void> {
+  // A seek goes to the last key frame before its time: a little late, so that rounding never finds the episode before.
+  const seek = from > 0 ? ['-ss', (from + 0.25 / fps).toFixed(6)] : [];
+  const args = [
+    '-v',
+    'error',
+    '-y',
+    ...seek,
+    '-i',
+    path,
+    '-frames:v',
+    String(numFrames),
+    '-map',
+    '0:v:0',
+    '-c',
+    'copy',
+  ].concat(['-an', '-avoid_negative_ts', 'make_zero', '-movie_timescale', '15360', output]);
+  await runTool(ffmpeg(), args, path);
+}

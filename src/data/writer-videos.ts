@@ -1,7 +1,8 @@
 /** Joins the single episodes' videos of a data set under construction into files of the wanted size. */
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fillPath, VIDEO_PATH } from './dataset-info.js';
+import { syncFile } from './durable-file.js';
 import type { Features } from './features.js';
 import type { VideoLocation } from './lerobot-metadata-files.js';
 import { concatVideos, probeVideo } from './video.js';
@@ -27,6 +28,15 @@ export interface JoinedVideos {
 /** Where an episode's video waits to be joined. */
 export function stagedVideo(partial: string, key: string, episode: number): string {
   return join(partial, STAGING_FOLDER, key, `episode-${String(episode).padStart(6, '0')}.mp4`);
+}
+
+/** Puts a copy of a video among those that wait; it appears under its name only when complete. */
+export function stageVideo(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true });
+  const temporary = `${to}.tmp.mp4`;
+  copyFileSync(from, temporary);
+  syncFile(temporary);
+  renameSync(temporary, to);
 }
 
 /** Repeatable, since the staged videos stay. A video of an episode is never split between files. */
