@@ -12,9 +12,9 @@
 import { dirname, relative, resolve } from 'node:path';
 import { datasetFolders } from '../data/dataset-folders.js';
 import { Loader, type LoaderBatch, type LoaderOptions } from '../data/loader.js';
+import { type MultimodalTable, readMultimodal } from '../data/multimodal-dataset.js';
 import { MultimodalLoader } from '../data/multimodal-loader.js';
 import { trainBpe } from '../model/bpe-trainer.js';
-import type { ExpertContext } from '../model/flow-matching-expert.js';
 import { latentActionTokens, SPECIAL_TOKENS, TextTokenizer } from '../model/tokenizer.js';
 import { Vla } from '../model/vla.js';
 import { PromptBuilder, type Reasoning, type VlaBatch, type VlaSamples } from '../model/vla-batch.js';
@@ -247,16 +247,16 @@ function readKeep({ reasoning, dataset }: TrainConfig, loader: Loader): Uint8Arr
 }
 
 /**
- * The training loss and the error of predicted chunks, which goes along with success in closed loop: mean |a - a*| of the normalised
- * motions, and the share of wrong gripper commands.
+ * The training loss and the error of chunks predicted without reasoning, which goes along with success in closed loop: mean |a - a*|
+ * of the normalised motions, and the share of wrong gripper commands.
  */
 function heldOutLoss(model: Vla, batch: VlaBatch, options: VlaLossOptions): LossResult {
   const { loss, metrics } = vlaLoss(model, { robot: batch }, options);
   const { actions: true_BCA, action_mask: mask_BC } = batch;
-  if (model.action_model === undefined || true_BCA === undefined || mask_BC === undefined) return { loss, metrics };
-  const predicted_BCA = model.action_model
-    .sample(model.forward(batch).context as ExpertContext, { steps: model.config.action.num_sampling_steps })
-    .to('float32');
+  if (true_BCA === undefined || mask_BC === undefined) return { loss, metrics };
+  const B = batch.prompt_lengths.length;
+  const never = { skipAbove: new Array<number>(B).fill(-1) };
+  const predicted_BCA = model.predict(batch, never).actions.to('float32');
   const A = model.config.action_dim;
   const over = (error_BC: Tensor): Tensor => error_BC.mul(mask_BC).sum().div(mask_BC.sum());
   const motion_BC = predicted_BCA
@@ -372,7 +372,10 @@ function createParts(
   const { path, vocab_size } = config.tokenizer;
   const specialTokens = [...Object.values(SPECIAL_TOKENS), ...latentActionTokens(policy.num_latent_queries)];
   const { instruction, reasoning } = loader.table;
-  const texts = [...instruction.texts, ...reasoning.texts, ...(questions?.texts ?? [])];
+  // Questions that only later models will learn belong to the vocabulary too.
+  const { root } = config.multimodal;
+  const asked = root === null || path !== null ? [] : (questions?.texts ?? textsOf(readMultimodal({ root })));
+  const texts = [...instruction.texts, ...reasoning.texts, ...asked];
   const smallest = 256 + specialTokens.length;
   if (path === null && vocab_size < smallest) {
     throw new ConfigError(
@@ -388,6 +391,11 @@ function createParts(
   const decided = { cameras: [...loader.cameras], vocab_size: tokenizer.vocabularySize + numActionTokens };
   const statistics = { chunk: loader.chunkStats, state: loader.stateStats, numFrames: loader.numFrames };
   return { config: parseVlaConfig(policy, decided), tokenizer, statistics };
+}
+
+/** All distinct questions and answers. */
+function textsOf({ samples }: MultimodalTable): string[] {
+  return [...new Set(samples.flatMap(({ question, answer }) => [question, answer]))];
 }
 
 /** A run continues on the data it was started with: its statistics and its position in them belong to these. */
