@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { EpisodeLog } from '../eval/episode-log.js';
 import type { TraceWriter } from '../eval/trace.js';
 import { UsageError } from './errors.js';
+import { registerEvalMm } from './eval-mm.js';
 import { runEvaluation } from './evaluation.js';
 import { list, oneOf, required, wholeNumber } from './options.js';
 import { findPolicy, findTasks, findVariants } from './policies.js';
@@ -36,8 +37,10 @@ interface EvalFlags {
 }
 
 export function registerEval(program: Command): void {
-  program
+  const evaluation = program
     .command('eval')
+    // Those after mm are its own.
+    .enablePositionalOptions()
     .description('success table of a policy over tasks and variants')
     .option('--policy <who>', 'expert, random, or a checkpoint (a run, a checkpoint or its pretrained_model)')
     .option('--tasks <a,b>', "which; all for every one ('dualvla sim tasks')", list, ['all'])
@@ -60,6 +63,7 @@ export function registerEval(program: Command): void {
     .option('--json', 'print the result as JSON')
     .addHelpText('before', EXAMPLES)
     .action(runEval);
+  registerEvalMm(evaluation);
 }
 
 async function runEval(flags: EvalFlags): Promise<void> {

@@ -122,6 +122,10 @@ function inferNumbers(cells: readonly Cell[]): Column {
   if (cells.every((cell) => cell === null)) return { kind: 'float', cells };
   const numbers = asNumbers(cells);
   if (numbers) return numbers;
+  // Truth values beside nothing, out of a spreadsheet: numbers.
+  if (cells.every((cell) => typeof cell === 'boolean' || cell === null) && cells.includes(null)) {
+    return { kind: 'float', cells: cells.map((cell) => (cell === null ? null : Number(cell))) };
+  }
   const truths = cells.map((cell) => (typeof cell === 'string' ? TRUTH.get(cell) : cell));
   if (truths.every((cell) => typeof cell === 'boolean' || cell === null)) {
     return { kind: truths.includes(null) ? 'text' : 'bool', cells: truths as Cell[] };
@@ -135,7 +139,7 @@ function asNumbers(cells: readonly Cell[]): Column | undefined {
   for (const cell of cells) {
     const value = asNumber(cell);
     if (value === undefined) return undefined;
-    if (typeof value !== 'bigint' || value < INT64_LOW || value >= UINT64_HIGH) whole = false;
+    if (typeof value !== 'bigint') whole = false;
     values.push(value);
   }
   if (whole) return { kind: 'int', cells: values };
@@ -150,7 +154,10 @@ function asNumber(cell: Cell): bigint | number | null | undefined {
   // Most cells are words: leave them before the patterns.
   if (first > 0x39 && !/^inf/i.test(cell)) return undefined;
   const integer = INTEGER.exec(cell);
-  if (integer) return BigInt((integer[1] as string).replace(/^\+/, ''));
+  if (integer) {
+    const value = BigInt((integer[1] as string).replace(/^\+/, ''));
+    return value >= INT64_LOW && value < UINT64_HIGH ? value : undefined;
+  }
   const float = FLOAT.exec(cell);
   if (float) return Number(float[1]);
   const infinite = INFINITE.exec(cell);

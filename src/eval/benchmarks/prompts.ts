@@ -27,7 +27,7 @@ export interface Wording {
 
 export const OWN_WORDING: Wording = {
   selectOption: 'Which of these options is right?\n',
-  answerLetter: 'Reply with the letter of the right option only.',
+  answerLetter: 'Answer with the letter.',
   answerLetterChinese: '只回答正确选项的字母。',
   answerFreely: 'Give the answer only.',
   answerFreelyChinese: '只给出答案。',

@@ -62,7 +62,6 @@ const digitsOf = (mantissa: string): number => mantissa.replace(/[-.]/g, '').len
 export function roundToSixteenDigits(value: number): number {
   if (!Number.isFinite(value) || value === 0) return value;
   const rounded = value.toPrecision(16);
-  if (Number(rounded) === value) return value;
   // JavaScript rounds an exact half away from zero, C to the even digit.
   const exact = value.toExponential(60);
   const [digits, exponent] = exact.replace(/^-/, '').split('e') as [string, string];

@@ -26,6 +26,8 @@ export class QuestionSet {
   /** Rows of the table that are kept. */
   readonly #rows: readonly number[];
   readonly #rowOf: ReadonlyMap<string, number>;
+  /** Indices of the whole table, rows without a picture too. */
+  readonly #all: ReadonlySet<string>;
 
   private constructor(table: TsvTable) {
     this.#table = table;
@@ -38,6 +40,7 @@ export class QuestionSet {
     const hasPicture = (row: number): boolean =>
       pictures === undefined || (places?.[row]?.bytes ?? 0) > REFERENCE || !isNothing(pictures[row] as string);
     this.#rows = indexTexts.map((_, row) => row).filter(hasPicture);
+    this.#all = new Set(indexTexts.map((_, row) => cellText(index, row)));
     const texts = this.#rows.map((row) => cellText(index, row));
     const whole = texts.every((text) => /^[+-]?\d+$/.test(text));
     this.indices = whole ? texts.map(Number) : texts;
@@ -62,6 +65,11 @@ export class QuestionSet {
   /** The row with this index; undefined if there is none (or it has no picture). */
   rowOf(index: RowIndex): number | undefined {
     return this.#rowOf.get(String(index));
+  }
+
+  /** Whether the table has this index, be it in a row without a picture. */
+  knows(index: string): boolean {
+    return this.#all.has(index);
   }
 
   /** `str(cell)`; undefined where the cell is empty or there is no such column. */

@@ -1,0 +1,304 @@
+/** `dualvla eval mm`: the eight multimodal benchmarks, asked and scored, or scored from predictions alone. */
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import type { Benchmark } from '../eval/benchmarks/benchmark.js';
+import type { ChatEndpoint } from '../eval/benchmarks/chat-endpoint.js';
+import type { Judge } from '../eval/benchmarks/judge.js';
+import type { BenchmarkResult } from '../eval/benchmarks/results.js';
+import { CommandError, UsageError } from './errors.js';
+import { oneOf, required, wholeNumber } from './options.js';
+import { withStopSignal } from './stop-signal.js';
+import { formatTable, Progress } from './terminal.js';
+
+const EXAMPLES = `Examples:
+  dualvla eval mm --data MMStar.tsv --benchmark MMStar --predictions mmstar.jsonl --mode score
+  dualvla eval mm --data MMStar TextVQA --model my-vlm@http://localhost:8000/v1 --output outputs/mm/my-vlm --reuse
+  dualvla eval mm --data MMVet --model outputs/train/... --judge gpt-4@https://api.example.com/v1
+
+Tables are VLMEvalKit's (docs/multimodal-benchmarks.md). Scoring alone needs no engine and no network.
+`;
+
+const PROFILES = ['instructvla', 'upstream'] as const;
+const MODES = ['all', 'infer', 'score'] as const;
+
+interface MmFlags {
+  data?: string[];
+  benchmark?: string;
+  predictions?: string;
+  model?: string;
+  mode: (typeof MODES)[number];
+  profile: (typeof PROFILES)[number];
+  output?: string;
+  dataRoot?: string;
+  reuse?: boolean;
+  overwrite?: boolean;
+  judge?: string;
+  judgeReplies?: string;
+  wording?: string;
+  keyEnv: string;
+  judgeKeyEnv: string;
+  concurrency: number;
+  requestsPerMinute?: number;
+  retries: number;
+  timeout: number;
+  price?: { prompt: number; reply: number };
+  limit?: number;
+  partial?: boolean;
+  splitThink?: boolean;
+  predictionFormat: 'xlsx' | 'tsv';
+  device: string;
+  json?: boolean;
+}
+
+interface Table {
+  readonly benchmark: Benchmark;
+  readonly path: string;
+}
+
+export function registerEvalMm(evaluation: Command): void {
+  evaluation
+    .command('mm')
+    .description('multimodal benchmarks, scored as VLMEvalKit scores them')
+    .option('--data <tables...>', 'VLMEvalKit TSVs: files, or names of benchmarks in --data-root')
+    .option('--benchmark <name>', "the table's benchmark, where its name does not say it")
+    .option('--data-root <dir>', 'where named tables lie (LMUData in the environment, or ~/LMUData)')
+    .option('--predictions <file>', "predictions to score: .jsonl, or VLMEvalKit's .xlsx or .tsv (one table)")
+    .option('--model <who>', 'a checkpoint, or name@url of an OpenAI-compatible endpoint')
+    .option('--mode <mode>', `${MODES.join(', ')}`, oneOf('mode', MODES), 'all')
+    .option('--profile <name>', `${PROFILES.join(', ')}`, oneOf('profile', PROFILES), 'instructvla')
+    .option('--output <dir>', 'where answers and results go')
+    .option('--reuse', 'go on with the answers in --output')
+    .option('--overwrite', 'replace the answers in --output')
+    .option('--judge <name@url>', 'a model that is asked where rules do not tell (MM-Vet needs one)')
+    .option('--judge-replies <file>', 'recorded replies of a judge, JSON {"<index>": ["...", ...]}')
+    .option('--wording <file>', 'JSON with sentences of the messages, in place of our own')
+    .option('--key-env <name>', "environment variable with the endpoint's key", 'OPENAI_API_KEY')
+    .option('--judge-key-env <name>', "environment variable with the judge's key", 'OPENAI_API_KEY')
+    .option('--concurrency <n>', 'requests at once', wholeNumber(1), 8)
+    .option('--requests-per-minute <n>', 'at most', wholeNumber(1))
+    .option('--retries <n>', 'further tries of a request', wholeNumber(), 5)
+    .option('--timeout <seconds>', 'of a request', wholeNumber(1), 120)
+    .option('--price <prompt,reply>', 'of a million tokens, to count the cost', parsePrice)
+    .option('--limit <n>', 'only the first rows of each table', wholeNumber(1))
+    .option('--partial', 'score although some rows have no prediction')
+    .option('--split-think', 'only what follows </think> counts')
+    .option(
+      '--prediction-format <kind>',
+      'the file VLMEvalKit would have written: xlsx, tsv',
+      oneOf('format', ['xlsx', 'tsv']),
+      'xlsx',
+    )
+    .option('--device <name>', 'of a checkpoint: cpu, cuda ...', 'cpu')
+    .option('--json', 'print the results as JSON')
+    .addHelpText('before', EXAMPLES)
+    .action(evalMm);
+}
+
+async function evalMm(flags: MmFlags): Promise<void> {
+  const tables = await findTables(flags);
+  if (flags.predictions !== undefined && tables.length > 1) {
+    throw new UsageError('--predictions belong to one table; --data names several');
+  }
+  const fromFile = flags.predictions !== undefined;
+  if (fromFile && flags.mode === 'infer')
+    throw new UsageError('--mode infer makes predictions; leave --predictions out');
+  const results: BenchmarkResult[] = [];
+  const usage: object[] = [];
+  await withStopSignal(
+    async (signal) => {
+      if (!fromFile && flags.mode !== 'score') usage.push(...(await infer(flags, tables, signal)));
+      if (flags.mode === 'infer') return;
+      for (const table of tables) results.push(await score(flags, table, signal));
+    },
+    () => process.stderr.write('stopping; next: the same command with --reuse\n'),
+  );
+  const average = await averageOf(results);
+  if (flags.json) {
+    const shown = results.length === 1 ? results[0] : { results, ...(average === undefined ? {} : { average }) };
+    process.stdout.write(`${JSON.stringify(flags.mode === 'infer' ? { usage } : shown)}\n`);
+    return;
+  }
+  const percent = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
+  const rows = results.map(({ benchmark, main, numRows, uninferableRate, profile, judge }) => [
+    benchmark,
+    main.toFixed(2),
+    String(numRows),
+    percent(uninferableRate),
+    profile,
+    judge,
+  ]);
+  if (rows.length > 0) {
+    const head = ['benchmark', 'score', 'rows', 'not inferable', 'profile', 'judge'];
+    process.stdout.write(`${formatTable([head, ...rows], [1, 2, 3])}\n`);
+  }
+  if (average !== undefined) process.stdout.write(`average of eight: ${average.toFixed(2)}\n`);
+  for (const one of usage) process.stdout.write(`${JSON.stringify(one)}\n`);
+}
+
+async function findTables({ data, benchmark, dataRoot }: MmFlags): Promise<Table[]> {
+  const { BENCHMARKS, findBenchmark } = await import('../eval/benchmarks/index.js');
+  const names = BENCHMARKS.map(({ name }) => name).join(', ');
+  const root = dataRoot ?? process.env.LMUData ?? join(homedir(), 'LMUData');
+  const given = benchmark === undefined ? undefined : findBenchmark(benchmark);
+  if (benchmark !== undefined && !given)
+    throw new UsageError(`there is no benchmark '${benchmark}'; there are ${names}`);
+  return required(data, '--data <tables...>').map((name): Table => {
+    if (name.endsWith('.tsv') || existsSync(name)) {
+      if (!existsSync(name)) throw new UsageError(`there is no table ${name}`);
+      const base = name.split(/[\\/]/).at(-1) as string;
+      const found = given ?? findBenchmark(base.replace(/\.tsv$/, ''));
+      if (!found) throw new UsageError(`${name} does not say its benchmark; name it with --benchmark: ${names}`);
+      return { benchmark: found, path: name };
+    }
+    const found = findBenchmark(name);
+    if (!found) throw new UsageError(`there is no benchmark '${name}'; there are ${names}`);
+    const candidates = [...(found.tables.includes(name) ? [name] : []), ...found.tables];
+    const path = candidates.map((table) => join(root, `${table}.tsv`)).find((file) => existsSync(file));
+    if (path === undefined) throw new UsageError(`there is no ${found.tables[0]}.tsv in ${root}; name it by its path`);
+    return { benchmark: found, path };
+  });
+}
+
+const answersPath = (flags: MmFlags, { benchmark }: Table): string =>
+  join(required(flags.output, '--output <dir>'), `${benchmark.id}.${flags.profile}.jsonl`);
+
+async function infer(flags: MmFlags, tables: readonly Table[], signal: AbortSignal): Promise<object[]> {
+  const who = required(flags.model, '--model <who>');
+  const { QuestionSet } = await import('../eval/benchmarks/question-set.js');
+  const { askAnswerer, askEndpoint } = await import('../eval/benchmarks/ask-model.js');
+  const wording = await wordingOf(flags);
+  const endpoint = await endpointOf(flags, who, flags.keyEnv);
+  const output = required(flags.output, '--output <dir>');
+  mkdirSync(output, { recursive: true });
+  for (const table of tables) {
+    const path = answersPath(flags, table);
+    if (!existsSync(path) || flags.reuse) continue;
+    if (!flags.overwrite)
+      throw new UsageError(`${path} is there already; go on with --reuse or replace it with --overwrite`);
+    rmSync(path);
+  }
+  const lock = await lockOf(output);
+  try {
+    for (const table of tables) {
+      const progress = new Progress(table.benchmark.name, 1);
+      const options = {
+        benchmark: table.benchmark,
+        set: QuestionSet.open(table.path),
+        profile: flags.profile,
+        wording,
+        path: answersPath(flags, table),
+        signal,
+        onProgress: (done: number, total: number) => progress.update(done / total),
+        ...(flags.limit === undefined ? {} : { limit: flags.limit }),
+      };
+      if (endpoint) await askEndpoint(endpoint, flags.concurrency, options);
+      else await askAnswerer(await checkpointOf(who, table.benchmark, flags.device), who, 16, options);
+    }
+  } finally {
+    lock.release();
+  }
+  return endpoint ? [{ model: endpoint.name, ...endpoint.usage }] : [];
+}
+
+/** One process asks into a folder. */
+async function lockOf(output: string): Promise<{ release(): void }> {
+  const { ProcessLock } = await import('../data/process-lock.js');
+  const lock = ProcessLock.take(join(output, '.lock'));
+  if (lock instanceof ProcessLock) return lock;
+  throw new CommandError(`${output} is being written by process ${lock.pid} on ${lock.host}; next: another --output`);
+}
+
+async function checkpointOf(path: string, { maxTokens }: Benchmark, device: string) {
+  if (!existsSync(path)) throw new UsageError(`--model: ${path} is no checkpoint, and no name@url of an endpoint`);
+  const { loadCheckpointAnswerer } = await import('../eval/checkpoint-answerer.js');
+  return loadCheckpointAnswerer(path, { device, maxTokens });
+}
+
+async function endpointOf(flags: MmFlags, who: string, keyEnv: string): Promise<ChatEndpoint | undefined> {
+  const { ChatEndpoint, parseModelAtUrl } = await import('../eval/benchmarks/chat-endpoint.js');
+  const at = parseModelAtUrl(who);
+  if (!at) return undefined;
+  const apiKey = process.env[keyEnv];
+  return new ChatEndpoint({
+    ...at,
+    retries: flags.retries,
+    timeoutMs: 1000 * flags.timeout,
+    ...(apiKey ? { apiKey } : {}),
+    ...(flags.requestsPerMinute === undefined ? {} : { requestsPerMinute: flags.requestsPerMinute }),
+    ...(flags.price ? { price: flags.price } : {}),
+  });
+}
+
+async function wordingOf({ wording }: MmFlags) {
+  const { OWN_WORDING, readWording } = await import('../eval/benchmarks/prompts.js');
+  return wording === undefined ? OWN_WORDING : readWording(wording);
+}
+
+async function judgeOf(flags: MmFlags, { benchmark }: Table, signal: AbortSignal): Promise<Judge | undefined> {
+  if (benchmark.judge === 'never') return undefined;
+  if (flags.judge !== undefined && flags.judgeReplies !== undefined) {
+    throw new UsageError('--judge and --judge-replies: one of them');
+  }
+  if (flags.judgeReplies !== undefined) {
+    const { RecordedJudge } = await import('../eval/benchmarks/judge.js');
+    return new RecordedJudge(flags.judgeReplies);
+  }
+  if (flags.judge === undefined) {
+    if (benchmark.judge !== 'must') return undefined;
+    throw new UsageError(
+      `${benchmark.name} is marked by a judge; name one with --judge <name@url> or --judge-replies <file>`,
+    );
+  }
+  const endpoint = await endpointOf(flags, flags.judge, flags.judgeKeyEnv);
+  if (!endpoint) throw new UsageError(`--judge: '${flags.judge}' is no name@url of an endpoint`);
+  const { EndpointJudge } = await import('../eval/benchmarks/endpoint-judge.js');
+  const journal = flags.output === undefined ? undefined : join(flags.output, 'judge.jsonl');
+  return new EndpointJudge(endpoint, journal, signal);
+}
+
+async function score(flags: MmFlags, table: Table, signal: AbortSignal): Promise<BenchmarkResult> {
+  const { QuestionSet } = await import('../eval/benchmarks/question-set.js');
+  const { readPredictions, withoutThinking } = await import('../eval/benchmarks/predictions.js');
+  const { scoreBenchmark } = await import('../eval/benchmarks/results.js');
+  const judge = await judgeOf(flags, table, signal);
+  const predictions = readPredictions(flags.predictions ?? answersPath(flags, table));
+  const result = await scoreBenchmark({
+    benchmark: table.benchmark,
+    set: QuestionSet.open(table.path),
+    predictions: flags.splitThink ? withoutThinking(predictions) : predictions,
+    profile: flags.profile,
+    wording: await wordingOf(flags),
+    format: flags.predictionFormat,
+    judgeAtOnce: flags.concurrency,
+    partial: flags.partial === true || flags.limit !== undefined,
+    ...(judge ? { judge } : {}),
+  });
+  if (flags.output !== undefined) {
+    const { writeDurable } = await import('../data/durable-file.js');
+    const { commitOf } = await import('../eval/provenance.js');
+    const commit = commitOf(fileURLToPath(new URL('../..', import.meta.url)));
+    const model = flags.model ?? flags.predictions;
+    const name = `${table.benchmark.id}.${flags.profile}.result.json`;
+    writeDurable(join(flags.output, name), `${JSON.stringify({ model, commit, ...result }, null, 1)}\n`);
+  }
+  return result;
+}
+
+/** The average, where all eight are there. */
+async function averageOf(results: readonly BenchmarkResult[]): Promise<number | undefined> {
+  const { BENCHMARKS } = await import('../eval/benchmarks/index.js');
+  const { averageOfEight } = await import('../eval/benchmarks/results.js');
+  const mains = BENCHMARKS.map(({ name }) => results.find(({ benchmark }) => benchmark === name)?.main);
+  return mains.every((main) => main !== undefined) ? averageOfEight(mains) : undefined;
+}
+
+function parsePrice(text: string): { prompt: number; reply: number } {
+  const [prompt, reply, more] = text.split(',').map(Number);
+  if (prompt === undefined || reply === undefined || more !== undefined || !(prompt >= 0) || !(reply >= 0)) {
+    throw new UsageError(`--price: '${text}' is not two prices, of a million tokens of prompt and reply`);
+  }
+  return { prompt, reply };
+}
