@@ -221,21 +221,11 @@ export interface CutVideoOptions {
 
 /** Copies `numFrames` frames from `from` on into a file of their own, without encoding; sound is left out. The caller checks what came out. */
 export async function cutVideo({ path, from, numFrames, fps, output }: CutVideoOptions): Promise<void> {
-  // A seek goes to the last key frame before its time: a little late, so that rounding never finds the episode before.
+  // A seek goes to the last key frame before its time: a little late, so that rounding never finds the episode before. Times are shifted by
+  // an exact amount and negative decoding times kept, for an edit list: any other way moves the first frame away from 0.
   const seek = from > 0 ? ['-ss', (from + 0.25 / fps).toFixed(6)] : [];
-  const args = [
-    '-v',
-    'error',
-    '-y',
-    ...seek,
-    '-i',
-    path,
-    '-frames:v',
-    String(numFrames),
-    '-map',
-    '0:v:0',
-    '-c',
-    'copy',
-  ].concat(['-an', '-avoid_negative_ts', 'make_zero', '-movie_timescale', '15360', output]);
+  const args = ['-v', 'error', '-y', '-copyts', ...seek, '-i', path, '-frames:v', String(numFrames), '-map', '0:v:0']
+    .concat(['-c', 'copy', '-an', '-output_ts_offset', (-from).toFixed(6), '-avoid_negative_ts', 'disabled'])
+    .concat(['-movie_timescale', '15360', output]);
   await runTool(ffmpeg(), args, path);
 }
