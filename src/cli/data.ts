@@ -1,10 +1,11 @@
-/** `dualvla data`: generates demonstrations, tells what a data set holds, checks one frame by frame. */
+/** `dualvla data`: generates demonstrations, tells what a data set holds, checks one frame by frame and mends it. */
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import type { LeRobotDataset } from '../data/index.js';
 import type { DemonstrationsRecipe } from '../recipes/index.js';
 import type { ReasoningStyle } from '../sim/annotation.js';
+import { registerDataEdits, tellConverted, working } from './data-edits.js';
 import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
 import { CommandError, EXIT, UsageError } from './errors.js';
 import { registerMultimodal } from './multimodal.js';
@@ -24,6 +25,7 @@ into one data set each, OUTPUT/widowx and OUTPUT/google.
 const READ_EXAMPLES = `Examples:
   dualvla data info outputs/data/demo             episodes, frames, tasks, columns
   dualvla data validate outputs/data/demo         reads every frame and every picture
+  dualvla data validate DIR --fix OUT             and writes what can be saved of it to OUT
 `;
 
 interface GenerateFlags {
@@ -41,7 +43,9 @@ interface GenerateFlags {
 }
 
 export function registerData(program: Command): void {
-  const data = program.command('data').description('generate demonstrations, look at a data set, check it');
+  const data = program
+    .command('data')
+    .description('generate demonstrations; look at, check, convert, merge and split data sets');
   data
     .command('generate')
     .description("record the scripted expert's successes as a LeRobot v3.0 data set")
@@ -64,7 +68,8 @@ export function registerData(program: Command): void {
   data
     .command('info')
     .description('what a data set holds')
-    .argument('<dir>', 'a data set, or a folder of data sets')
+    .argument('<dir>', 'a LeRobot (v2.0, v2.1, v3.0) or RLDS data set, or a folder of v3.0 ones')
+    .option('--split <name>', 'of an RLDS data set')
     .option('--json', 'print JSON')
     .addHelpText('before', READ_EXAMPLES)
     .action(info);
@@ -84,9 +89,13 @@ export function registerData(program: Command): void {
     .command('validate')
     .description('read every frame and picture of a data set and check them against its declaration')
     .argument('<dir>', 'a data set, or a folder of data sets')
-    .option('--json', 'print JSON')
+    .option('--fix <dir>', 'write what can be saved as a new data set; damaged episodes are left out and named')
+    .option('--resume', 'continue an unfinished --fix')
+    .option('--overwrite', 'replace what is at --fix')
+    .option('--json', 'print {ok, errors: [{file, episode, frame, code, message, fix}], warnings}')
     .addHelpText('before', READ_EXAMPLES)
     .action(validate);
+  registerDataEdits(data);
   registerMultimodal(data);
 }
 
@@ -119,26 +128,81 @@ async function generate(flags: GenerateFlags): Promise<void> {
   else for (const { folder, episodes, frames } of summaries) print(`${folder}: ${episodes} episodes, ${frames} frames`);
 }
 
-async function info(directory: string, { json }: { json?: boolean }): Promise<void> {
+async function info(directory: string, flags: { json?: boolean; split?: string }): Promise<void> {
+  const { isRlds, leRobotVersion } = await import('../data/index.js');
+  if (existsSync(directory) && isRlds(directory)) return rldsInfo(directory, flags);
+  const version = existsSync(directory) ? leRobotVersion(directory) : undefined;
+  if (version !== undefined && /^v?2\./.test(version)) return v2Info(directory, flags);
   const described = [];
   for (const folder of dataSetsIn(directory)) described.push(describe(await open(folder)));
-  if (json) return print(JSON.stringify(described, null, 2));
+  printInfo(described, flags.json);
+}
+
+interface Described {
+  folder: string;
+  robot: string | null;
+  fps: number | null;
+  episodes: number;
+  frames: number | null;
+  tasks: readonly string[];
+  columns: Record<string, string>;
+}
+
+function printInfo(described: readonly Described[], json = false): void {
+  if (json) {
+    print(JSON.stringify(described, null, 2));
+    return;
+  }
   for (const { folder, robot, fps, episodes, frames, tasks, columns } of described) {
-    print(`${folder}: ${robot}, ${fps} Hz, ${episodes} episodes, ${frames} frames`);
+    const facts = [robot, fps && `${fps} Hz`, `${episodes} episodes`, frames !== null && `${frames} frames`];
+    print(`${folder}: ${facts.filter(Boolean).join(', ')}`);
     print(formatTable(Object.entries(columns).map(([name, type]) => ['  ', name, type])));
     print(`   ${tasks.length} instructions: ${tasks.slice(0, 5).join('; ')}${tasks.length > 5 ? ' ...' : ''}`);
   }
 }
 
-function describe({ folder, info, tasks }: LeRobotDataset): {
-  folder: string;
-  robot: string | null;
-  fps: number;
-  episodes: number;
-  frames: number;
-  tasks: readonly string[];
-  columns: Record<string, string>;
-} {
+async function v2Info(directory: string, { json }: { json?: boolean }): Promise<void> {
+  const { LeRobotV2Dataset } = await import('../data/index.js');
+  const { folder, version, robotType, fps, features, tasks, episodes } = LeRobotV2Dataset.open(directory);
+  const columns = Object.fromEntries(
+    Object.entries(features).map(([name, { dtype, shape }]) => [name, `${dtype}[${shape.join(', ')}]`]),
+  );
+  const frames = episodes.reduce((sum, { length }) => sum + length, 0);
+  const facts = { folder, format: version, robot: robotType, fps, episodes: episodes.length, frames };
+  printInfo([{ ...facts, tasks: [...tasks.values()], columns }], json);
+}
+
+async function rldsInfo(directory: string, { json, split }: { json?: boolean; split?: string }): Promise<void> {
+  const { guessRldsTransform, RldsDataset } = await import('../data/index.js');
+  const dataset = RldsDataset.open(directory, split === undefined ? {} : { split });
+  const columns = Object.fromEntries(
+    dataset.leaves.map(({ path, kind, dtype, shape }) => [
+      path,
+      `${kind === 'numeric' ? dtype : kind}[${shape.join(', ')}]`,
+    ]),
+  );
+  const tasks = new Set<string>();
+  let frames = 0;
+  for (const { length, steps } of dataset.episodes()) {
+    frames += length;
+    const text = steps.language_instruction ?? steps['observation/natural_language_instruction'];
+    if (text?.kind === 'text') tasks.add(text.values[0] ?? '');
+  }
+  const transform = guessRldsTransform(new Set(dataset.leaves.map(({ path }) => path)));
+  const { folder, name, version, numEpisodes: episodes, split: read } = dataset;
+  const facts = {
+    folder,
+    format: 'rlds',
+    name,
+    version,
+    split: read,
+    transform,
+    robot: `${name} ${version}, split ${read}`,
+  };
+  printInfo([{ ...facts, fps: null, episodes, frames, tasks: [...tasks], columns }], json);
+}
+
+function describe({ folder, info, tasks }: LeRobotDataset): Described {
   const { robotType, fps, totalEpisodes, totalFrames, features } = info;
   const columns = Object.fromEntries(
     Object.entries(features).map(([name, { dtype, shape }]) => [name, `${dtype}[${shape.join(', ')}]`]),
@@ -176,19 +240,51 @@ async function reasoningStats(directory: string, flags: { json?: boolean; vocabu
   print(formatTable(rows));
 }
 
-async function validate(directory: string, { json }: { json?: boolean }): Promise<void> {
+interface ValidateFlags {
+  json?: boolean;
+  fix?: string;
+  resume?: boolean;
+  overwrite?: boolean;
+}
+
+async function validate(directory: string, { json, fix, resume, overwrite }: ValidateFlags): Promise<void> {
   const { validateDataset } = await import('../data/index.js');
+  const folders = dataSetsIn(directory);
   const reports = [];
-  for (const folder of dataSetsIn(directory)) reports.push(await validateDataset(folder, { decodeAll: true }));
-  if (json) print(JSON.stringify(reports, null, 2));
-  else {
-    for (const { folder, episodes, frames, problems } of reports) {
-      for (const { severity, check, message } of problems) print(`${severity}: ${check}: ${message}`);
-      const verdict = problems.some(isError) ? 'invalid' : 'valid';
-      print(`${folder}: ${verdict}, ${episodes} episodes, ${frames} frames`);
-    }
+  for (const folder of folders) reports.push(await validateDataset(folder, { decodeAll: true }));
+  const found = reports.flatMap(({ folder, problems }) =>
+    problems.map(({ severity, check: code, message, file, episode, frame, fix: mend }) => ({
+      severity,
+      file: relative(directory, join(folder, file ?? '.')) || '.',
+      episode: episode ?? null,
+      frame: frame ?? null,
+      code,
+      message,
+      fix: mend,
+    })),
+  );
+  const ok = !found.some(isError);
+  if (json) {
+    const [errors, warnings] = [found.filter(isError), found.filter((one) => !isError(one))].map((list) =>
+      list.map(({ severity: _, ...one }) => one),
+    );
+    print(JSON.stringify({ ok, errors, warnings }, null, 2));
+  } else {
+    for (const { severity, code, message, fix: mend } of found)
+      print(`${severity}: ${code}: ${message}; next: ${mend}`);
+    for (const { folder, episodes, frames, problems } of reports)
+      print(`${folder}: ${problems.some(isError) ? 'invalid' : 'valid'}, ${episodes} episodes, ${frames} frames`);
   }
-  if (reports.some(({ problems }) => problems.some(isError))) process.exitCode = EXIT.failed;
+  if (!ok) process.exitCode = EXIT.failed;
+  if (fix === undefined) return;
+  const { repairDataset } = await import('../data/index.js');
+  for (const folder of folders) {
+    const target = join(fix, relative(directory, folder));
+    const summary = await working((passed) => repairDataset(folder, target, passed), { resume, overwrite });
+    // With --json the report alone goes to standard output.
+    tellConverted(summary, (text) => process.stderr.write(`${text}\n`));
+  }
+  process.exitCode = EXIT.done;
 }
 
 const isError = ({ severity }: { severity: 'error' | 'warning' }): boolean => severity === 'error';

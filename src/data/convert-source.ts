@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import type { Episode } from './episode.js';
 import { decodePictureBytes } from './episode-columns.js';
-import { DataError, MissingDatasetError, UnsupportedDatasetError } from './errors.js';
+import { CorruptDatasetError, DataError, MissingDatasetError, UnsupportedDatasetError } from './errors.js';
 import { AUTOMATIC_FEATURES, cameraKeys, type Feature, type Features } from './features.js';
 import type { LeRobotDataset } from './lerobot-dataset.js';
 import type { EpisodeRecord } from './lerobot-metadata-files.js';
@@ -129,7 +129,15 @@ async function framesOf(dataset: LeRobotDataset, record: EpisodeRecord, key: str
     const path = dataset.videoPath(record, key);
     if (!existsSync(path))
       throw new MissingDatasetError('The video is missing', { file: path, episode: record.index, field: key });
-    return { kind: 'video', path, from: record.videos[key]?.fromTimestamp ?? 0 };
+    const { fromTimestamp = 0, toTimestamp = 0 } = record.videos[key] ?? {};
+    const seconds = toTimestamp - fromTimestamp;
+    if (Math.abs(seconds - record.length / dataset.fps) > 0.5 / dataset.fps)
+      throw new CorruptDatasetError(`${record.length} frames in ${seconds.toFixed(4)} s of video`, {
+        file: path,
+        episode: record.index,
+        field: key,
+      });
+    return { kind: 'video', path, from: fromTimestamp };
   }
   const file = await ParquetFile.open(dataset.dataPath(record));
   const first = dataset.firstRowOf(record);

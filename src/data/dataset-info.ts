@@ -88,7 +88,7 @@ export async function readInfo(root: string): Promise<DatasetInfo> {
   if (!version.startsWith('3.'))
     throw new UnsupportedDatasetError(`Format version ${info.codebase_version}, this reader knows v3.x`, {
       file,
-      hint: 'Convert it with LeRobot: python -m lerobot.datasets.v30.convert_dataset_v21_to_v30',
+      hint: 'Convert it with: dualvla data convert DIR --output NEW',
     });
   return {
     robotType: info.robot_type ?? null,

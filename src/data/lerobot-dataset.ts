@@ -90,11 +90,23 @@ export class LeRobotDataset {
         file: partialFolder(path),
         hint: 'Continue it with: dualvla data generate --resume',
       });
+    const { info, tasks, episodes } = await LeRobotDataset.#readMetadata(path);
+    checkTotals(path, info, tasks, episodes);
+    return new LeRobotDataset(path, info, tasks, episodes, await readStats(path));
+  }
+
+  /** Opens a data set whose metadata need not agree, to save what can be read of it; its statistics are not looked at. */
+  static async openDamaged(folder: string): Promise<LeRobotDataset> {
+    const path = resolve(folder);
+    const { info, tasks, episodes } = await LeRobotDataset.#readMetadata(path);
+    return new LeRobotDataset(path, info, tasks, episodes, {});
+  }
+
+  static async #readMetadata(path: string): Promise<Pick<LeRobotDataset, 'info' | 'tasks' | 'episodes'>> {
     const info = await readInfo(path);
     const tasks = await readTasks(path);
     const episodes = await readEpisodes(path, await parquetPaths(join(path, 'meta/episodes')), info.features);
-    checkTotals(path, info, tasks, episodes);
-    return new LeRobotDataset(path, info, tasks, episodes, await readStats(path));
+    return { info, tasks, episodes };
   }
 
   get numEpisodes(): number {

@@ -16,12 +16,14 @@ import {
   isNumeric,
   LANGUAGE_EVENTS_KEY,
   LANGUAGE_PERSISTENT_KEY,
+  STATE_KEY,
 } from './features.js';
 import { LeRobotDataset, parquetPaths } from './lerobot-dataset.js';
 import { featuresWithStats } from './lerobot-metadata-files.js';
 import { ParquetFile } from './parquet-read.js';
 import { dataSchema } from './parquet-schema.js';
 import { QUANTILES } from './statistics.js';
+import { SignalChecks } from './validate-signals.js';
 import { probeVideo } from './video.js';
 
 export interface DatasetProblem {
@@ -30,6 +32,12 @@ export interface DatasetProblem {
   /** What is checked, e.g. `tasks`, `columns`, `order`. */
   readonly check: string;
   readonly message: string;
+  /** Relative to the data set's folder. */
+  readonly file?: string | undefined;
+  readonly episode?: number | undefined;
+  readonly frame?: number | undefined;
+  /** What mends it. */
+  readonly fix: string;
 }
 
 export interface ValidateOptions {
@@ -48,8 +56,10 @@ export interface ValidationReport {
 export async function validateDataset(folder: string, options: ValidateOptions = {}): Promise<ValidationReport> {
   const root = resolve(folder);
   const problems: DatasetProblem[] = [];
-  const report = (severity: DatasetProblem['severity'], check: string, message: string): void => {
-    problems.push({ severity, check, message });
+  const report: Report = (severity, check, message, place = {}) => {
+    const { file, episode, frame, fix = mendOf(check, place.episode) } = place;
+    const name = file === undefined ? undefined : relative(root, file) || '.';
+    problems.push({ severity, check, message, file: name, episode, frame, fix });
   };
   /** Runs a check; a named data error becomes a problem, anything else is a fault of ours and is thrown. */
   const attempt = async (check: string, run: () => Promise<void>): Promise<void> => {
@@ -57,7 +67,9 @@ export async function validateDataset(folder: string, options: ValidateOptions =
       await run();
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      report('error', check, `${error.name}: ${error.message}`);
+      const { file, episode, frame, hint } = error;
+      const fix = check === 'metadata' ? (hint ?? mendOf(check, undefined)) : mendOf(check, episode);
+      report('error', check, `${error.name}: ${error.message}`, { file, episode, frame, fix });
     }
   };
   let dataset: LeRobotDataset | undefined;
@@ -72,6 +84,7 @@ export async function validateDataset(folder: string, options: ValidateOptions =
   await attempt('order', () => checkOrder(opened, report));
   await attempt('statistics', () => checkStats(opened, report));
   await attempt('videos', () => checkVideos(opened, report));
+  const signals = new SignalChecks(opened.features[STATE_KEY]?.names);
   for (const record of opened.episodes) {
     const decode = options.decodeAll || record.index === 0 || record.index === opened.numEpisodes - 1;
     await attempt('episodes', async () => {
@@ -80,14 +93,49 @@ export async function validateDataset(folder: string, options: ValidateOptions =
       const features = decode
         ? opened.features
         : Object.fromEntries(Object.entries(opened.features).filter(([, feature]) => !isPicture(feature)));
-      validateEpisode(episode, features, opened.fps);
+      const bad = signals.add(episode);
+      for (const { code, frame, message } of bad)
+        report('error', code, message, { file: opened.dataPath(record), episode: record.index, frame });
+      if (bad.length > 0) return;
+      // Their own check has looked at the timestamps and says more.
+      const { timestamps: _, ...rest } = episode;
+      validateEpisode(rest, features, opened.fps);
       frameAt(episode, episode.length - 1);
     });
+  }
+  for (const { code, episode, frame, message } of signals.finish()) {
+    const record = opened.episodes[episode];
+    report('warning', code, message, { file: record && opened.dataPath(record), episode, frame });
   }
   return { folder: root, problems, episodes: opened.numEpisodes, frames: opened.numFrames };
 }
 
-type Report = (severity: DatasetProblem['severity'], check: string, message: string) => void;
+interface Place {
+  readonly file?: string | undefined;
+  readonly episode?: number | undefined;
+  readonly frame?: number | undefined;
+  readonly fix?: string;
+}
+type Report = (severity: DatasetProblem['severity'], check: string, message: string, place?: Place) => void;
+
+const FIX = 'dualvla data validate DIR --fix OUT';
+const MENDS: Readonly<Record<string, string>> = {
+  metadata: 'Fetch or generate the data set again',
+  info: 'Correct meta/info.json',
+  tasks: `${FIX} writes the tasks anew, in order`,
+  columns: 'Declare the column in meta/info.json or remove the file or column',
+  order: `${FIX} numbers frames and episodes anew`,
+  timestamps: `${FIX} sets every timestamp to frame / fps`,
+  statistics: `${FIX} computes the statistics from the data`,
+  jump: 'Look at the frame; leave the episode out with: dualvla data split DIR --episodes ...',
+  stuck: 'Look at the episode; leave it out with: dualvla data split DIR --episodes ...',
+};
+
+/** What mends a problem: damaged episodes are left out. */
+function mendOf(check: string, episode: number | undefined): string {
+  const leaveOut = `${FIX} leaves the ${episode === undefined ? 'damaged episodes' : 'episode'} out`;
+  return episode !== undefined && (check === 'columns' || check === 'metadata') ? leaveOut : (MENDS[check] ?? leaveOut);
+}
 
 const isPicture = (feature: Feature): boolean => feature.dtype === 'image' || feature.dtype === 'video';
 
@@ -128,10 +176,11 @@ async function checkTasks(root: string, report: Report): Promise<void> {
       'error',
       'tasks',
       'tasks.parquet has no pandas index column: the official loader would not find the instructions',
+      { file: file.path },
     );
   const indices = (await file.read(['task_index'])).get('task_index') ?? [];
   if (indices.some((value, row) => Number(value) !== row))
-    report('error', 'tasks', 'row i of tasks.parquet must have task_index i');
+    report('error', 'tasks', 'row i of tasks.parquet must have task_index i', { file: file.path });
 }
 
 /** Every column declared, every declared one present, the physical types those of the declaration, one schema in all files. */
@@ -192,6 +241,7 @@ async function checkColumns(dataset: LeRobotDataset, report: Report): Promise<vo
 async function checkOrder(dataset: LeRobotDataset, report: Report): Promise<void> {
   const names = ['index', 'frame_index', 'episode_index', 'timestamp'];
   let next = 0;
+  const late = new Set<number>();
   const episodeOf = dataset.episodes.flatMap((episode) => new Array<number>(episode.length).fill(episode.index));
   for (const path of await parquetPaths(join(dataset.folder, 'data'))) {
     const file = await ParquetFile.open(path);
@@ -201,22 +251,25 @@ async function checkOrder(dataset: LeRobotDataset, report: Report): Promise<void
       const record = dataset.episodes[episodeOf[next] ?? -1];
       const frame = next - (record?.fromIndex ?? 0);
       const where = `${relative(dataset.folder, path)}, row ${row}`;
+      const place = { file: path, episode: record?.index, frame };
       if (value('index') !== next)
-        return report('error', 'order', `${where}: index is ${value('index')}, expected ${next}`);
+        return report('error', 'order', `${where}: index is ${value('index')}, expected ${next}`, place);
       if (value('episode_index') !== record?.index)
         return report(
           'error',
           'order',
           `${where}: episode_index is ${value('episode_index')}, the episode table says ${record?.index}`,
+          place,
         );
       if (value('frame_index') !== frame)
-        return report('error', 'order', `${where}: frame_index is ${value('frame_index')}, expected ${frame}`);
-      if (!(Math.abs(value('timestamp') - frame / dataset.fps) < 1e-4 + frame * 1e-6))
-        return report(
-          'error',
-          'order',
-          `${where}: timestamp is ${value('timestamp')} s, expected ${frame / dataset.fps} s`,
-        );
+        return report('error', 'order', `${where}: frame_index is ${value('frame_index')}, expected ${frame}`, place);
+      const off = value('timestamp') - frame / dataset.fps;
+      if (!(Math.abs(off) < 1e-4 + frame * 1e-6) && !late.has(record.index)) {
+        late.add(record.index);
+        const gap = frame > 0 && off > 0 ? `, a gap of ${(off + 1 / dataset.fps).toFixed(4)} s` : '';
+        const expected = `timestamp is ${value('timestamp')} s, expected ${frame / dataset.fps} s${gap}`;
+        report('error', 'timestamps', `${where}: ${expected}`, place);
+      }
     }
   }
   if (next !== dataset.numFrames)
@@ -259,7 +312,9 @@ async function checkStats(dataset: LeRobotDataset, report: Report): Promise<void
         const spread = (exact.max[d] as number) - (exact.min[d] as number);
         const off = Math.abs((stored[name][d] ?? Number.NaN) - value);
         if (!(off <= 1e-3 * spread + 1e-6 * Math.abs(value) + 1e-9))
-          report('error', 'statistics', `${key}: ${name}[${d}] is ${stored[name][d]}, the data say ${value}`);
+          report('error', 'statistics', `${key}: ${name}[${d}] is ${stored[name][d]}, the data say ${value}`, {
+            file: join(dataset.folder, STATS_FILE),
+          });
       });
     }
     if (stored.count !== exact.count)
@@ -270,30 +325,40 @@ async function checkStats(dataset: LeRobotDataset, report: Report): Promise<void
 async function checkVideos(dataset: LeRobotDataset, report: Report): Promise<void> {
   for (const [key, feature] of Object.entries(dataset.features)) {
     if (feature.dtype !== 'video' || !dataset.info.videoPath) continue;
-    const wanted = new Map<string, number>();
+    const wanted = new Map<string, { episode: number; frames: number }[]>();
     for (const episode of dataset.episodes) {
       const location = episode.videos[key];
       if (!location) continue;
       const values = { video_key: key, chunk_index: location.chunkIndex, file_index: location.fileIndex };
-      const path = join(dataset.folder, fillPath(dataset.info.videoPath, values));
-      wanted.set(path, Math.max(wanted.get(path) ?? 0, Math.round(location.toTimestamp * dataset.fps)));
+      const file = join(dataset.folder, fillPath(dataset.info.videoPath, values));
+      const list = wanted.get(file) ?? [];
+      wanted.set(file, list);
+      list.push({ episode: episode.index, frames: Math.round(location.toTimestamp * dataset.fps) });
       const seconds = location.toTimestamp - location.fromTimestamp;
       if (Math.abs(seconds - episode.length / dataset.fps) > 0.5 / dataset.fps)
         report(
           'error',
           'videos',
           `${key}: episode ${episode.index} has ${episode.length} frames in ${seconds.toFixed(4)} s of video`,
+          { file, episode: episode.index },
         );
     }
-    for (const [path, numFrames] of wanted) {
-      const name = relative(dataset.folder, path);
-      if (!existsSync(path)) {
-        report('error', 'videos', `${name} is missing`);
+    for (const [file, episodes] of wanted) {
+      const name = relative(dataset.folder, file);
+      if (!existsSync(file)) {
+        report('error', 'videos', `${name} is missing`, {
+          file,
+          fix: 'Fetch it; without it its episodes cannot be used',
+        });
         continue;
       }
-      const facts = await probeVideo(path);
-      if (facts.numFrames < numFrames)
-        report('error', 'videos', `${name} has ${facts.numFrames} frames, the episode table wants ${numFrames}`);
+      const facts = await probeVideo(file);
+      const short = episodes.find(({ frames }) => facts.numFrames < frames);
+      if (short)
+        report('error', 'videos', `${name} has ${facts.numFrames} frames, the episode table wants ${short.frames}`, {
+          file,
+          episode: short.episode,
+        });
     }
   }
 }
