@@ -1,5 +1,5 @@
 /** `dualvla eval mm`: the eight multimodal benchmarks, asked and scored, or scored from predictions alone. */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +35,7 @@ interface MmFlags {
   dataRoot?: string;
   reuse?: boolean;
   overwrite?: boolean;
+  download?: boolean;
   judge?: string;
   judgeReplies?: string;
   wording?: string;
@@ -65,6 +66,7 @@ export function registerEvalMm(evaluation: Command): void {
     .option('--data <tables...>', 'VLMEvalKit TSVs: files, or names of benchmarks in --data-root')
     .option('--benchmark <name>', "the table's benchmark, where its name does not say it")
     .option('--data-root <dir>', 'where named tables lie (LMUData in the environment, or ~/LMUData)')
+    .option('--download', 'fetch named tables that are not there (also hf:owner/name/file.tsv from the hub)')
     .option('--predictions <file>', "predictions to score: .jsonl, or VLMEvalKit's .xlsx or .tsv (one table)")
     .option('--model <who>', 'a checkpoint, or name@url of an OpenAI-compatible endpoint')
     .option('--mode <mode>', `${MODES.join(', ')}`, oneOf('mode', MODES), 'all')
@@ -116,6 +118,7 @@ async function evalMm(flags: MmFlags): Promise<void> {
     () => process.stderr.write('stopping; next: the same command with --reuse\n'),
   );
   const average = await averageOf(results);
+  if (flags.output !== undefined && results.length > 0) await writeSummary(flags, results, average, usage);
   if (flags.json) {
     const shown = results.length === 1 ? results[0] : { results, ...(average === undefined ? {} : { average }) };
     process.stdout.write(`${JSON.stringify(flags.mode === 'infer' ? { usage } : shown)}\n`);
@@ -138,28 +141,40 @@ async function evalMm(flags: MmFlags): Promise<void> {
   for (const one of usage) process.stdout.write(`${JSON.stringify(one)}\n`);
 }
 
-async function findTables({ data, benchmark, dataRoot }: MmFlags): Promise<Table[]> {
+async function findTables({ data, benchmark, dataRoot, download }: MmFlags): Promise<Table[]> {
   const { BENCHMARKS, findBenchmark } = await import('../eval/benchmarks/index.js');
   const names = BENCHMARKS.map(({ name }) => name).join(', ');
   const root = dataRoot ?? process.env.LMUData ?? join(homedir(), 'LMUData');
   const given = benchmark === undefined ? undefined : findBenchmark(benchmark);
   if (benchmark !== undefined && !given)
     throw new UsageError(`there is no benchmark '${benchmark}'; there are ${names}`);
-  return required(data, '--data <tables...>').map((name): Table => {
-    if (name.endsWith('.tsv') || existsSync(name)) {
-      if (!existsSync(name)) throw new UsageError(`there is no table ${name}`);
-      const base = name.split(/[\\/]/).at(-1) as string;
-      const found = given ?? findBenchmark(base.replace(/\.tsv$/, ''));
-      if (!found) throw new UsageError(`${name} does not say its benchmark; name it with --benchmark: ${names}`);
-      return { benchmark: found, path: name };
-    }
-    const found = findBenchmark(name);
-    if (!found) throw new UsageError(`there is no benchmark '${name}'; there are ${names}`);
-    const candidates = [...(found.tables.includes(name) ? [name] : []), ...found.tables];
-    const path = candidates.map((table) => join(root, `${table}.tsv`)).find((file) => existsSync(file));
-    if (path === undefined) throw new UsageError(`there is no ${found.tables[0]}.tsv in ${root}; name it by its path`);
-    return { benchmark: found, path };
-  });
+  return Promise.all(
+    required(data, '--data <tables...>').map(async (name): Promise<Table> => {
+      const base = (name.split(/[\\/]/).at(-1) as string).replace(/\.tsv$/, '');
+      const found = given ?? findBenchmark(base);
+      const isPath = !name.startsWith('hf:') && (name.endsWith('.tsv') || existsSync(name));
+      if (isPath && !existsSync(name)) throw new UsageError(`there is no table ${name}`);
+      if (!found) throw new UsageError(`'${name}' does not say its benchmark; name it with --benchmark: ${names}`);
+      if (isPath) return { benchmark: found, path: name };
+      const candidates = name.startsWith('hf:') || found.tables.includes(base) ? [base] : found.tables;
+      const path = candidates.map((table) => join(root, `${table}.tsv`)).find((file) => existsSync(file));
+      return { benchmark: found, path: path ?? (await fetched(name, candidates[0] as string, root, download)) };
+    }),
+  );
+}
+
+/** A table that is not there: from VLMEvalKit's place or the hub, if that is wanted. */
+async function fetched(name: string, table: string, root: string, download = false): Promise<string> {
+  const { downloadTable, hubSource, TABLE_SOURCES } = await import('../eval/benchmarks/download.js');
+  const path = join(root, `${table}.tsv`);
+  const source = hubSource(name) ?? TABLE_SOURCES.get(table);
+  if (!source) throw new UsageError(`there is no ${path}, and no known place to fetch it from`);
+  if (!download) throw new UsageError(`there is no ${path}; fetch it with --download, or name a file`);
+  const progress = new Progress(`${table}.tsv`, 1);
+  await downloadTable(source, path, (bytes, of) =>
+    progress.update(of ? bytes / of : 0, `${Math.round(bytes / 1e6)} MB`),
+  );
+  return path;
 }
 
 const answersPath = (flags: MmFlags, { benchmark }: Table): string =>
@@ -195,7 +210,10 @@ async function infer(flags: MmFlags, tables: readonly Table[], signal: AbortSign
         ...(flags.limit === undefined ? {} : { limit: flags.limit }),
       };
       if (endpoint) await askEndpoint(endpoint, flags.concurrency, options);
-      else await askAnswerer(await checkpointOf(who, table.benchmark, flags.device), who, 16, options);
+      else {
+        const answerer = await checkpointOf(who, table.benchmark, flags.device);
+        await askAnswerer(answerer, await checkpointName(who), 16, options);
+      }
     }
   } finally {
     lock.release();
@@ -215,6 +233,14 @@ async function checkpointOf(path: string, { maxTokens }: Benchmark, device: stri
   if (!existsSync(path)) throw new UsageError(`--model: ${path} is no checkpoint, and no name@url of an endpoint`);
   const { loadCheckpointAnswerer } = await import('../eval/checkpoint-answerer.js');
   return loadCheckpointAnswerer(path, { device, maxTokens });
+}
+
+/** What tells a checkpoint from another at the same place: its weights' size and time. */
+async function checkpointName(path: string): Promise<string> {
+  const { findPretrained } = await import('../train/pretrained.js');
+  const weights = realpathSync(join(findPretrained(path), 'model.safetensors'));
+  const { size, mtime } = statSync(weights);
+  return `${weights} (${size} bytes, ${mtime.toISOString()})`;
 }
 
 async function endpointOf(flags: MmFlags, who: string, keyEnv: string): Promise<ChatEndpoint | undefined> {
@@ -285,6 +311,29 @@ async function score(flags: MmFlags, table: Table, signal: AbortSignal): Promise
     writeDurable(join(flags.output, name), `${JSON.stringify({ model, commit, ...result }, null, 1)}\n`);
   }
   return result;
+}
+
+/** summary.json and, of three benchmarks or more, radar.svg. */
+async function writeSummary(
+  { output = '', model, predictions, profile }: MmFlags,
+  results: readonly BenchmarkResult[],
+  average: number | undefined,
+  usage: readonly object[],
+): Promise<void> {
+  const { writeDurable } = await import('../data/durable-file.js');
+  const name = model ?? predictions ?? output;
+  const scores = results.map(({ rows: _rows, ...result }) => result);
+  const summary = { model: name, profile, ...(average === undefined ? {} : { average }), usage, results: scores };
+  writeDurable(join(output, `summary.${profile}.json`), `${JSON.stringify(summary, null, 1)}\n`);
+  if (results.length < 3) return;
+  const { radar } = await import('../eval/benchmarks/radar.js');
+  writeDurable(
+    join(output, `radar.${profile}.svg`),
+    radar(
+      [{ name, results }],
+      results.map(({ benchmark }) => benchmark),
+    ),
+  );
 }
 
 /** The average, where all eight are there. */
