@@ -243,9 +243,10 @@ export function working<T>(
 
 /** Says what came out and what was left out. */
 export function tellConverted(
-  { folder, episodes, frames, leftOut }: ConvertSummary,
+  { folder, episodes, frames, leftOut, ignored }: ConvertSummary,
   say: (text: string) => void,
 ): void {
+  for (const [name, reason] of Object.entries(ignored)) say(`ignored: ${name}: ${reason}`);
   for (const { source, episode, reason } of leftOut) say(`left out: episode ${episode} of ${source}: ${reason}`);
   say(`${folder}: ${episodes} episodes, ${frames} frames${leftOut.length > 0 ? `, ${leftOut.length} left out` : ''}`);
 }

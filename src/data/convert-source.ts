@@ -44,6 +44,8 @@ export interface EpisodeSource {
   /** Without the automatic columns. */
   readonly features: Features;
   readonly numEpisodes: number;
+  /** Columns of the source that the result does not have, with the reason. */
+  readonly ignored: Readonly<Record<string, string>>;
   /** What a resumed conversion must have in common. */
   readonly provenance: JsonValue;
   /** Episodes from `from` on. Damaged ones end it with their error, or are handed out as left out where the source was opened so. */
@@ -62,13 +64,16 @@ export function contentFeatures(features: Features): Features {
   );
 }
 
-/** Refuses what can only be passed over silently: depth videos. */
-export function withoutDepth(features: Features): { readonly features: Features; readonly ignored: readonly string[] } {
+/** The features without depth pictures, and the names of those, for which there is no use here. */
+export function withoutDepth(features: Features): {
+  readonly features: Features;
+  readonly ignored: Readonly<Record<string, string>>;
+} {
   const isDepth = ({ info }: Feature): boolean => info?.['video.is_depth_map'] === true || info?.is_depth_map === true;
-  const ignored = Object.keys(features).filter((name) => isDepth(features[name] as Feature));
+  const depth = Object.keys(features).filter((name) => isDepth(features[name] as Feature));
   return {
-    features: Object.fromEntries(Object.entries(features).filter(([name]) => !ignored.includes(name))),
-    ignored,
+    features: Object.fromEntries(Object.entries(features).filter(([name]) => !depth.includes(name))),
+    ignored: Object.fromEntries(depth.map((name) => [name, 'depth pictures are not used'])),
   };
 }
 
@@ -92,7 +97,7 @@ export function leRobotSource(dataset: LeRobotDataset, options: LeRobotSourceOpt
     const frames: Record<string, SourceFrames> = {};
     for (const [camera, key] of Object.entries(cameraKeys(features)))
       frames[camera] = await framesOf(dataset, record, key);
-    const columns = Object.fromEntries(Object.entries(episode.columns).filter(([name]) => !ignored.includes(name)));
+    const columns = Object.fromEntries(Object.entries(episode.columns).filter(([name]) => !(name in ignored)));
     return { index, episode: { ...episode, columns }, frames, file: dataset.dataPath(record), note: {} };
   };
   return {
@@ -101,6 +106,7 @@ export function leRobotSource(dataset: LeRobotDataset, options: LeRobotSourceOpt
     robotType: dataset.info.robotType ?? '',
     features: contentFeatures(features),
     numEpisodes: wanted.length,
+    ignored,
     provenance: { format: 'lerobot-v3.0', episodes: options.episodes ? [...options.episodes] : null },
     async *episodes(from) {
       for (let at = from; at < wanted.length; at++) {

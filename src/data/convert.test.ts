@@ -37,9 +37,10 @@ async function writeV3(
   imageStorage: 'image' | 'video' = 'image',
   first = 0,
   fps = 5,
+  size = 32,
 ): Promise<string> {
   const folder = newFolder();
-  const features = syntheticFeatures({ imageStorage, cameras: ['third'], imageSize: 32 });
+  const features = syntheticFeatures({ imageStorage, cameras: ['third'], imageSize: size });
   const writer = await LeRobotWriter.create(folder, {
     fps,
     robotType: 'test',
@@ -47,7 +48,7 @@ async function writeV3(
     video: { codec: 'libx264', gop: 7 },
   });
   for (let i = 0; i < numEpisodes; i++)
-    await writer.addEpisode(syntheticEpisode(first + i, { cameras: ['third'], imageSize: 32, fps }));
+    await writer.addEpisode(syntheticEpisode(first + i, { cameras: ['third'], imageSize: size, fps }));
   await writer.finish();
   return folder;
 }
@@ -199,6 +200,35 @@ describe('merge and split', () => {
     const [all, some] = [await episodesOf(folder), await episodesOf(join(target, 'some'))];
     expect(asRead(some)).toEqual(asRead([all[2] as Episode, all[0] as Episode]));
     expect(await errorsOf(join(target, 'some'))).toEqual([]);
+  });
+
+  it.each(['libx265', 'libsvtav1'] as const)('videos of %s are cut and joined as well', async (codec) => {
+    // SVT-AV1 takes no smaller pictures.
+    const [folder, encoded, target] = [await writeV3(3, 'image', 0, 5, 64), newFolder(), newFolder()];
+    const sources = [leRobotSource(await LeRobotDataset.open(folder))];
+    await convertDataset({ sources, target: encoded, images: 'video', video: { codec } });
+    await splitDataset(encoded, [{ name: 'last', episodes: [1, 2] }], target);
+    const [all, last] = [await episodesOf(encoded), await episodesOf(join(target, 'last'))];
+    expect(asRead(last)).toEqual(asRead(all.slice(1)));
+    expect(await errorsOf(join(target, 'last'))).toEqual([]);
+  });
+
+  it('says that depth pictures are ignored', async () => {
+    const folder = newFolder();
+    await writeV2(folder, { episodes: 1 });
+    const path = join(folder, 'meta/info.json');
+    const info = JSON.parse(readFileSync(path, 'utf8')) as { features: Record<string, object> };
+    info.features['observation.images.depth'] = {
+      dtype: 'video',
+      shape: [8, 8, 1],
+      names: null,
+      info: { 'video.is_depth_map': true },
+    };
+    writeFileSync(path, JSON.stringify(info));
+    const target = newFolder();
+    const summary = await convertDataset({ sources: [leRobotV2Source(LeRobotV2Dataset.open(folder))], target });
+    expect(summary.ignored).toEqual({ 'observation.images.depth': 'depth pictures are not used' });
+    expect(await errorsOf(target)).toEqual([]);
   });
 
   it('refuses what does not fit together', async () => {

@@ -44,6 +44,8 @@ export interface ConvertSummary {
   readonly frames: number;
   /** Episodes of the sources that are not in the result, with the reason. */
   readonly leftOut: readonly { readonly source: string; readonly episode: number; readonly reason: string }[];
+  /** Columns of the sources that the result does not have, with the reason. */
+  readonly ignored: Readonly<Record<string, string>>;
 }
 
 interface Note {
@@ -116,7 +118,8 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertSu
         file: first.label,
       });
     const info = await writer.finish();
-    return { folder: target, episodes: info.totalEpisodes, frames: info.totalFrames, leftOut };
+    const ignored = Object.assign({}, ...sources.map((source) => source.ignored)) as Record<string, string>;
+    return { folder: target, episodes: info.totalEpisodes, frames: info.totalFrames, leftOut, ignored };
   } catch (error) {
     writer.close();
     throw error;

@@ -267,12 +267,14 @@ export function leRobotV2Source(
 ): EpisodeSource {
   if (!Number.isInteger(dataset.fps))
     throw new UnsupportedDatasetError(`fps is ${dataset.fps}; v3.0 wants an integer`, { file: dataset.folder });
+  const { features, ignored } = withoutDepth(dataset.features);
   return {
     label: dataset.folder,
     fps: dataset.fps,
     robotType: dataset.robotType,
-    features: contentFeatures(withoutDepth(dataset.features).features),
+    features: contentFeatures(features),
     numEpisodes: dataset.episodes.length,
+    ignored,
     provenance: { format: `lerobot-${dataset.version}` },
     async *episodes(from) {
       for (let index = from; index < dataset.episodes.length; index++)

@@ -5,6 +5,7 @@ import { AnnotationIndex } from './ecot-index.js';
 import { CorruptDatasetError, MissingDatasetError } from './errors.js';
 import { ACTION_KEY, type Features, STATE_KEY } from './features.js';
 import type { RldsDataset } from './rlds-dataset.js';
+import type { RldsEpisode } from './rlds-episode.js';
 import {
   guessRldsTransform,
   type RldsTransformName,
@@ -76,6 +77,7 @@ export function rldsSource(dataset: RldsDataset, options: RldsSourceOptions = {}
     robotType: options.robotType ?? ROBOTS[transform],
     features,
     numEpisodes: dataset.numEpisodes,
+    ignored: { ...raw.leftOut, ...unusedColumns(raw, transform, cameras) },
     provenance: {
       format: 'rlds',
       name: dataset.name,
@@ -125,4 +127,31 @@ function pictureShape(
       },
     );
   return shape;
+}
+
+/** Structure of an episode, which every data set has in its own way. */
+const STRUCTURE = new Set(['is_first', 'is_last', 'is_terminal']);
+
+/** Steps' columns that the transform does not carry over. */
+function unusedColumns(
+  raw: RldsEpisode,
+  transform: RldsTransformName,
+  cameras: readonly string[],
+): Readonly<Record<string, string>> {
+  const used =
+    transform === 'plain'
+      ? /^(action(\/.*)?|observation\/(state|proprio)|language_instruction|observation\/(natural_)?language_instruction)$/
+      : transform === 'bridge'
+        ? /^(action|observation\/state|language_instruction)$/
+        : /^(action\/(world_vector|rotation_delta|gripper_closedness_action)|observation\/(base_pose_tool_reached|gripper_closed|natural_language_instruction))$/;
+  const unused = Object.entries(raw.steps).filter(([path, { kind }]) => {
+    const camera = path.replace(/^observation\//, '').replaceAll('/', '.');
+    return !STRUCTURE.has(path) && !(kind === 'image' ? cameras.includes(camera) : used.test(path));
+  });
+  return Object.fromEntries(
+    unused.map(([path, { kind }]) => [
+      `steps/${path}`,
+      kind === 'image' ? 'not among the cameras' : `not used by the transform ${transform}`,
+    ]),
+  );
 }
