@@ -4,12 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import type { Episode } from './episode.js';
-import { decodePictureBytes } from './episode-columns.js';
 import { CorruptDatasetError, DataError, MissingDatasetError, UnsupportedDatasetError } from './errors.js';
 import { AUTOMATIC_FEATURES, cameraKeys, type Feature, type Features } from './features.js';
 import type { LeRobotDataset } from './lerobot-dataset.js';
 import type { EpisodeRecord } from './lerobot-metadata-files.js';
-import { ParquetFile } from './parquet-read.js';
 import type { JsonValue } from './writer-journal.js';
 
 /** Frames of one camera, as they are stored. */
@@ -145,8 +143,5 @@ async function framesOf(dataset: LeRobotDataset, record: EpisodeRecord, key: str
       });
     return { kind: 'video', path, from: fromTimestamp };
   }
-  const file = await ParquetFile.open(dataset.dataPath(record));
-  const first = dataset.firstRowOf(record);
-  const rows = (await file.read([key], first, first + record.length)).get(key) ?? [];
-  return { kind: 'pictures', pictures: decodePictureBytes(rows, key, { file: file.path, episode: record.index }) };
+  return { kind: 'pictures', pictures: await dataset.encodedPictures(record, key) };
 }

@@ -191,6 +191,14 @@ export class LeRobotDataset {
     return result;
   }
 
+  /** An episode's pictures as they are stored, one a frame, of a feature stored as `image`. */
+  async encodedPictures(record: EpisodeRecord, key: string): Promise<Uint8Array[]> {
+    const file = await this.#file(this.dataPath(record));
+    const row = await this.#firstRow(record);
+    const rows = (await file.read([key], row, row + record.length)).get(key) ?? [];
+    return decodePictureBytes(rows, key, { file: file.path, episode: record.index });
+  }
+
   /** Pictures of consecutive episodes by camera, for all of their frames. */
   async readImages(
     range: EpisodeRange,
@@ -328,11 +336,8 @@ export class LeRobotDataset {
     const result: Uint8Array[] = [];
     const size = width * height * 3;
     for (const record of records) {
-      const file = await this.#file(this.dataPath(record));
-      const row = await this.#firstRow(record);
-      const origin = { file: file.path, episode: record.index };
-      const column = await file.read([key], row, row + record.length);
-      const encoded = decodePictureBytes(column.get(key) ?? [], key, origin);
+      const origin = { file: this.dataPath(record), episode: record.index };
+      const encoded = await this.encodedPictures(record, key);
       const data = new Uint8Array(record.length * size);
       for (const [t, bytes] of encoded.entries()) {
         try {
