@@ -1,5 +1,5 @@
 /** `dualvla eval mm`: the eight multimodal benchmarks, asked and scored, or scored from predictions alone. */
-import { existsSync, mkdirSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import type { Benchmark } from '../eval/benchmarks/benchmark.js';
 import type { ChatEndpoint } from '../eval/benchmarks/chat-endpoint.js';
 import type { Judge } from '../eval/benchmarks/judge.js';
+import type { RadarModel } from '../eval/benchmarks/radar.js';
 import type { BenchmarkResult } from '../eval/benchmarks/results.js';
 import { CommandError, UsageError } from './errors.js';
 import { oneOf, required, wholeNumber } from './options.js';
@@ -32,6 +33,7 @@ interface MmFlags {
   mode: (typeof MODES)[number];
   profile: (typeof PROFILES)[number];
   output?: string;
+  beside?: string[];
   dataRoot?: string;
   reuse?: boolean;
   overwrite?: boolean;
@@ -72,10 +74,14 @@ export function registerEvalMm(evaluation: Command): void {
     .option('--mode <mode>', `${MODES.join(', ')}`, oneOf('mode', MODES), 'all')
     .option('--profile <name>', `${PROFILES.join(', ')}`, oneOf('profile', PROFILES), 'instructvla')
     .option('--output <dir>', 'where answers and results go')
+    .option('--beside <summaries...>', 'summary.json files of other models, for the radar')
     .option('--reuse', 'go on with the answers in --output')
     .option('--overwrite', 'replace the answers in --output')
     .option('--judge <name@url>', 'a model that is asked where rules do not tell (MM-Vet needs one)')
-    .option('--judge-replies <file>', 'recorded replies of a judge, JSON {"<index>": ["...", ...]}')
+    .option(
+      '--judge-replies <file>',
+      'recorded replies of a judge, JSON {"<index>": ["..."]} (of several tables: MM-Vet)',
+    )
     .option('--wording <file>', 'JSON with sentences of the messages, in place of our own')
     .option('--key-env <name>', "environment variable with the endpoint's key", 'OPENAI_API_KEY')
     .option('--judge-key-env <name>', "environment variable with the judge's key", 'OPENAI_API_KEY')
@@ -113,7 +119,7 @@ async function evalMm(flags: MmFlags): Promise<void> {
     async (signal) => {
       if (!fromFile && flags.mode !== 'score') usage.push(...(await infer(flags, tables, signal)));
       if (flags.mode === 'infer') return;
-      for (const table of tables) results.push(await score(flags, table, signal));
+      for (const table of tables) results.push(await score(flags, table, tables.length, signal));
     },
     () => process.stderr.write('stopping; next: the same command with --reuse\n'),
   );
@@ -156,16 +162,19 @@ async function findTables({ data, benchmark, dataRoot, download }: MmFlags): Pro
       if (isPath && !existsSync(name)) throw new UsageError(`there is no table ${name}`);
       if (!found) throw new UsageError(`'${name}' does not say its benchmark; name it with --benchmark: ${names}`);
       if (isPath) return { benchmark: found, path: name };
-      const candidates = name.startsWith('hf:') || found.tables.includes(base) ? [base] : found.tables;
+      const candidates = name.startsWith('hf:')
+        ? [base]
+        : [...found.tables.filter((table) => table === base), ...found.tables];
       const path = candidates.map((table) => join(root, `${table}.tsv`)).find((file) => existsSync(file));
-      return { benchmark: found, path: path ?? (await fetched(name, candidates[0] as string, root, download)) };
+      return { benchmark: found, path: path ?? (await fetched(name, candidates, root, download)) };
     }),
   );
 }
 
 /** A table that is not there: from VLMEvalKit's place or the hub, if that is wanted. */
-async function fetched(name: string, table: string, root: string, download = false): Promise<string> {
+async function fetched(name: string, tables: readonly string[], root: string, download = false): Promise<string> {
   const { downloadTable, hubSource, TABLE_SOURCES } = await import('../eval/benchmarks/download.js');
+  const table = tables.find((one) => TABLE_SOURCES.has(one)) ?? (tables[0] as string);
   const path = join(root, `${table}.tsv`);
   const source = hubSource(name) ?? TABLE_SOURCES.get(table);
   if (!source) throw new UsageError(`there is no ${path}, and no known place to fetch it from`);
@@ -263,12 +272,18 @@ async function wordingOf({ wording }: MmFlags) {
   return wording === undefined ? OWN_WORDING : readWording(wording);
 }
 
-async function judgeOf(flags: MmFlags, { benchmark }: Table, signal: AbortSignal): Promise<Judge | undefined> {
+async function judgeOf(
+  flags: MmFlags,
+  { benchmark }: Table,
+  numTables: number,
+  signal: AbortSignal,
+): Promise<Judge | undefined> {
   if (benchmark.judge === 'never') return undefined;
   if (flags.judge !== undefined && flags.judgeReplies !== undefined) {
     throw new UsageError('--judge and --judge-replies: one of them');
   }
-  if (flags.judgeReplies !== undefined) {
+  // Of several tables, recorded replies belong to the one that has to have them.
+  if (flags.judgeReplies !== undefined && (numTables === 1 || benchmark.judge === 'must')) {
     const { RecordedJudge } = await import('../eval/benchmarks/judge.js');
     return new RecordedJudge(flags.judgeReplies);
   }
@@ -285,11 +300,11 @@ async function judgeOf(flags: MmFlags, { benchmark }: Table, signal: AbortSignal
   return new EndpointJudge(endpoint, journal, signal);
 }
 
-async function score(flags: MmFlags, table: Table, signal: AbortSignal): Promise<BenchmarkResult> {
+async function score(flags: MmFlags, table: Table, numTables: number, signal: AbortSignal): Promise<BenchmarkResult> {
   const { QuestionSet } = await import('../eval/benchmarks/question-set.js');
   const { readPredictions, withoutThinking } = await import('../eval/benchmarks/predictions.js');
   const { scoreBenchmark } = await import('../eval/benchmarks/results.js');
-  const judge = await judgeOf(flags, table, signal);
+  const judge = await judgeOf(flags, table, numTables, signal);
   const predictions = readPredictions(flags.predictions ?? answersPath(flags, table));
   const result = await scoreBenchmark({
     benchmark: table.benchmark,
@@ -315,7 +330,7 @@ async function score(flags: MmFlags, table: Table, signal: AbortSignal): Promise
 
 /** summary.json and, of three benchmarks or more, radar.svg. */
 async function writeSummary(
-  { output = '', model, predictions, profile }: MmFlags,
+  { output = '', model, predictions, profile, beside = [] }: MmFlags,
   results: readonly BenchmarkResult[],
   average: number | undefined,
   usage: readonly object[],
@@ -327,13 +342,23 @@ async function writeSummary(
   writeDurable(join(output, `summary.${profile}.json`), `${JSON.stringify(summary, null, 1)}\n`);
   if (results.length < 3) return;
   const { radar } = await import('../eval/benchmarks/radar.js');
-  writeDurable(
-    join(output, `radar.${profile}.svg`),
-    radar(
-      [{ name, results }],
-      results.map(({ benchmark }) => benchmark),
-    ),
-  );
+  const models = [{ name, results }, ...beside.map(readSummary)];
+  const axes = results.map(({ benchmark }) => benchmark);
+  writeDurable(join(output, `radar.${profile}.svg`), radar(models, axes));
+}
+
+/** What a radar needs of another model's summary. */
+function readSummary(path: string): RadarModel {
+  let summary: Partial<{ model: string; results: RadarModel['results'] }> | null;
+  try {
+    summary = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`--beside: ${path} cannot be read: ${(error as Error).message}`);
+  }
+  if (typeof summary?.model !== 'string' || !Array.isArray(summary.results)) {
+    throw new UsageError(`--beside: ${path} is no summary of eval mm`);
+  }
+  return { name: summary.model, results: summary.results };
 }
 
 /** The average, where all eight are there. */

@@ -20,3 +20,14 @@ export function findBenchmark(name: string): Benchmark | undefined {
     [id, shown, ...tables].some((one) => plain(one) === plain(name)),
   );
 }
+
+export type { AnsweredRows, Benchmark, BenchmarkScore, MessagePart, Predictions, ScoredRow } from './benchmark.js';
+export { ChatEndpoint, type ChatEndpointOptions, EndpointError } from './chat-endpoint.js';
+export { EndpointJudge } from './endpoint-judge.js';
+export { BenchmarkError, JudgeError } from './errors.js';
+export { type Judge, type JudgeQuestion, RecordedJudge } from './judge.js';
+export { PROFILES, type Profile } from './option-inference.js';
+export { PREDICTION, PREDICTIONS_HEADER, readPredictions } from './predictions.js';
+export { OWN_WORDING, readWording, type Wording } from './prompts.js';
+export { QuestionSet, type RowIndex } from './question-set.js';
+export { averageOfEight, type BenchmarkResult, type ScoreRequest, scoreBenchmark } from './results.js';

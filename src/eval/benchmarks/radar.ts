@@ -1,5 +1,6 @@
 /**
- * The eight scores of one or more models as a radar, like the paper's figure: an axis a benchmark, from 0 in the middle to the best score on it at the rim.
+ * The eight scores of one or more models as a radar, like the paper's figure: an axis a benchmark, from 0 in the middle to the rim, which is the best score on it, or
+ * 100 where there is one model only.
  */
 import type { BenchmarkResult } from './results.js';
 
@@ -24,18 +25,17 @@ export function radar(models: readonly RadarModel[], axes: readonly string[]): s
     return [middle + radius * Math.cos(angle), middle + radius * Math.sin(angle)];
   };
   const shown = ([x, y]: readonly [number, number]): string => `${x.toFixed(1)},${y.toFixed(1)}`;
-  const rims = axes.map((axis) => Math.max(1e-9, ...models.map((model) => scoreOf(model, axis) ?? 0)));
+  const best = axes.map((axis) => Math.max(...models.map((model) => scoreOf(model, axis) ?? Number.NEGATIVE_INFINITY)));
+  const rims = best.map((score) => (models.length === 1 ? 100 : Math.max(1e-9, score)));
   const rings = [0.25, 0.5, 0.75, 1].map((share) => {
     const points = axes.map((_, i) => shown(place(i, RADIUS * share))).join(' ');
     return `<polygon points="${points}" fill="none" stroke="#bbb"/>`;
   });
   const spokes = axes.map((axis, i) => {
     const [x, y] = place(i, RADIUS + 26);
-    const best = models.some((model) => scoreOf(model, axis) !== undefined)
-      ? (rims[i] as number).toFixed(1)
-      : 'no score';
+    const score = Number.isFinite(best[i]) ? (best[i] as number).toFixed(1) : 'no score';
     const anchor = Math.abs(x - middle) < 20 ? 'middle' : x > middle ? 'start' : 'end';
-    return `<line x1="${middle}" y1="${middle}" x2="${place(i, RADIUS)[0].toFixed(1)}" y2="${place(i, RADIUS)[1].toFixed(1)}" stroke="#bbb"/><text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escaped(axis)}<tspan x="${x.toFixed(1)}" dy="14" fill="#666">${best}</tspan></text>`;
+    return `<line x1="${middle}" y1="${middle}" x2="${place(i, RADIUS)[0].toFixed(1)}" y2="${place(i, RADIUS)[1].toFixed(1)}" stroke="#bbb"/><text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escaped(axis)}<tspan x="${x.toFixed(1)}" dy="14" fill="#666">${score}</tspan></text>`;
   });
   const shapes = models.map((model, m) => {
     const colour = COLOURS[m % COLOURS.length] as string;
