@@ -277,7 +277,8 @@ function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyMod
       words,
       resume: { words, marks: [output] },
       output,
-      threads: options.threads,
+      // Simulation has threads of its own; engine threads that wait for each other beside them lose more than they gain.
+      threads: 1,
       work: evaluation.tasks.length * evaluation.variants.length * trials,
     },
     trials,

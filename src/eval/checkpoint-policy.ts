@@ -53,6 +53,7 @@ export function loadCheckpointPolicy(path: string, options: VlaPolicyOptions = {
   return {
     kind: 'policy',
     policy: acting,
+    executes: config.num_execute,
     reasons: config.max_reasoning_tokens > 0,
     thinking: policy.thinking,
     imageSize: config.vision.image_size,

@@ -31,6 +31,11 @@ export type RolloutPolicy =
       /** Side of the images it sees, pixels. */
       imageSize: number;
       cameras: readonly CameraName[];
+      /**
+       * Steps between its predictions, default 1. Episodes then begin in step with those that run, so that all of a thread's
+       * episodes are predicted in one batch: generating text for four takes nearly as long as for thirty.
+       */
+      executes?: number;
       /** Whether it is one that reasons, for its traces; default whether it has `thought`. */
       reasons?: boolean;
     };
@@ -48,7 +53,7 @@ export interface RolloutOptions {
   trace?: boolean;
   /** Threads that simulate; default one a core. */
   workers?: number;
-  /** Episodes at a time over all threads, for a policy that answers in batches; default 32. */
+  /** Episodes at a time over all threads, for a policy that answers in batches; default 64. */
   parallel?: number;
   /** Stops between two steps; the rollout then ends without the unfinished episodes. */
   signal?: AbortSignal;
@@ -72,7 +77,7 @@ export async function* rollout(options: RolloutOptions): AsyncGenerator<RolloutE
   const { policy, episodes, signal } = options;
   if (episodes.length === 0) return;
   const numWorkers = Math.min(options.workers ?? availableParallelism(), episodes.length);
-  const parallel = policy.kind === 'policy' ? Math.min(options.parallel ?? 32, episodes.length) : numWorkers;
+  const parallel = policy.kind === 'policy' ? Math.min(options.parallel ?? 64, episodes.length) : numWorkers;
   const inbox = new Inbox();
   const stop = new SharedArrayBuffer(4);
   const workers = Array.from({ length: numWorkers }, (_, worker) =>
@@ -87,13 +92,26 @@ export async function* rollout(options: RolloutOptions): AsyncGenerator<RolloutE
   /** The next episode for each of these slots, as long as there are any. */
   const beginIn = (slots: readonly number[]): ToWorker['begin'] =>
     slots.flatMap((slot) => {
-      running.delete(slot);
       const index = queue.shift();
       if (index === undefined) return [];
       running.set(slot, index);
       if (policy.kind === 'policy') policy.policy.reset(index);
       return [{ slot, order: orderOf(options, index) }];
     });
+  const executes = policy.kind === 'policy' ? (policy.executes ?? 1) : 1;
+  const rounds = new Array<number>(numWorkers).fill(0);
+  /** Slots of each Worker that wait for the next prediction of the others to begin. */
+  const free: number[][] = Array.from({ length: numWorkers }, () => []);
+  const beginAfter = ({ worker, ended, pending }: FromWorker): ToWorker['begin'] => {
+    const waiting = free[worker] as number[];
+    for (const { slot } of ended) {
+      running.delete(slot);
+      waiting.push(slot);
+    }
+    const round = (rounds[worker] ?? 0) + 1;
+    rounds[worker] = pending.length === 0 ? 0 : round;
+    return pending.length === 0 || round % executes === 0 ? beginIn(waiting.splice(0)) : [];
+  };
   /** A round with a Worker: each is answered once, so that its episodes stay in step and their observations in a batch. */
   const send = (worker: number, message: ToWorker): void => {
     if (message.begin.length + message.act.length > 0) workers[worker]?.postMessage(message);
@@ -114,7 +132,7 @@ export async function* rollout(options: RolloutOptions): AsyncGenerator<RolloutE
         thought: policy.kind === 'policy' ? (policy.policy.thought?.(running.get(slot) as number) ?? null) : null,
       }));
       for (const message of messages) {
-        const begin = beginIn(message.ended.map(({ slot }) => slot));
+        const begin = beginAfter(message);
         send(message.worker, { begin, act: answers.filter(({ slot }) => slot % numWorkers === message.worker) });
       }
       for (const ended of messages.flatMap((message) => message.ended)) {
