@@ -242,12 +242,13 @@ export function working<T>(
 }
 
 /** Says what came out and what was left out. */
-export function tellConverted(
-  { folder, episodes, frames, leftOut, ignored }: ConvertSummary,
-  say: (text: string) => void,
-): void {
+export function tellConverted(summary: ConvertSummary, say: (text: string) => void): void {
+  const { folder, episodes, frames, leftOut, ignored, annotatedFrames } = summary;
   for (const [name, reason] of Object.entries(ignored)) say(`ignored: ${name}: ${reason}`);
   for (const { source, episode, reason } of leftOut) say(`left out: episode ${episode} of ${source}: ${reason}`);
+  if (annotatedFrames !== undefined) say(`${annotatedFrames} of ${frames} frames have reasoning`);
+  if (annotatedFrames === 0)
+    say('warning: no episode of the annotation file is in the data set; do file_path and episode_id fit?');
   say(`${folder}: ${episodes} episodes, ${frames} frames${leftOut.length > 0 ? `, ${leftOut.length} left out` : ''}`);
 }
 

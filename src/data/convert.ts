@@ -46,12 +46,15 @@ export interface ConvertSummary {
   readonly leftOut: readonly { readonly source: string; readonly episode: number; readonly reason: string }[];
   /** Columns of the sources that the result does not have, with the reason. */
   readonly ignored: Readonly<Record<string, string>>;
+  /** Frames that got reasoning from an annotation file; absent without one. */
+  readonly annotatedFrames?: number;
 }
 
 interface Note {
   readonly source: number;
   readonly episode: number;
   readonly left_out?: string;
+  readonly annotated?: number;
 }
 
 const asNote = (note: JsonValue | undefined): Note | undefined =>
@@ -117,9 +120,11 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertSu
       throw new InvalidEpisodeError(`No episode is left: ${leftOut[0]?.reason ?? 'the sources are empty'}`, {
         file: first.label,
       });
+    const counts = writer.episodeNotes.flatMap((note) => asNote(note)?.annotated ?? []);
+    const annotated = counts.length > 0 ? { annotatedFrames: counts.reduce((sum, count) => sum + count, 0) } : {};
     const info = await writer.finish();
     const ignored = Object.assign({}, ...sources.map((source) => source.ignored)) as Record<string, string>;
-    return { folder: target, episodes: info.totalEpisodes, frames: info.totalFrames, leftOut, ignored };
+    return { folder: target, episodes: info.totalEpisodes, frames: info.totalFrames, leftOut, ignored, ...annotated };
   } catch (error) {
     writer.close();
     throw error;

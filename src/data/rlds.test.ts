@@ -295,6 +295,31 @@ describe.skipIf(!existsSync(BRIDGE))('the real Bridge sample', () => {
     }
   });
 
+  it('takes reasoning from an annotation file, and counts it', async () => {
+    const file = join(base, 'ecot.json');
+    const all: Record<string, Record<string, object>> = {};
+    for (const { index, length, metadata } of RldsDataset.open(BRIDGE).episodes()) {
+      if (index === 1) continue;
+      const path = String(metadata['episode_metadata/file_path']);
+      const steps = Array.from({ length }, (_, i) => [i, { subtask: `step ${i} of ${index}` }]);
+      all[path] = {
+        ...all[path],
+        [String(metadata['episode_metadata/episode_id'])]: { reasoning: Object.fromEntries(steps) },
+      };
+    }
+    writeFileSync(file, JSON.stringify(all));
+    const target = join(base, 'annotated');
+    const annotations = { format: 'ecot', file } as const;
+    const sources = [rldsSource(RldsDataset.open(BRIDGE), { cameras: ['image_0'], annotations })];
+    expect(await convertDataset({ sources, target })).toMatchObject({ episodes: 25, annotatedFrames: 192 });
+    const dataset = await LeRobotDataset.open(target);
+    const texts = async (index: number): Promise<unknown> =>
+      (await dataset.episode(index)).columns['reasoning.text']?.values;
+    expect(await texts(2)).toEqual(Array.from({ length: 8 }, (_, t) => `SUBTASK: step ${t + 1} of 2`));
+    expect(await texts(1)).toEqual(new Array(8).fill(''));
+    expect((await validateDataset(target)).problems.filter(({ severity }) => severity === 'error')).toEqual([]);
+  });
+
   it('is converted to the same bytes when the process is killed on the way and continued', async () => {
     const [whole, killed] = [join(base, 'whole'), join(base, 'killed')];
     const run = (target: string, kill: boolean): Promise<void> =>
