@@ -52,7 +52,7 @@ export function demo(): Study {
       // No shifts: the fixed look has fixed cameras.
       dataset: { shift_pixels: 0 },
     },
-    models: storyModels({ specialist: seconds(300), base: seconds(120), dualvla: seconds(90) }),
+    models: storyModels({ specialist: seconds(270), base: seconds(110), dualvla: seconds(80) }),
     evaluation: { tasks, variants: ['vm'], trials: 100 },
   };
 }
