@@ -2,9 +2,10 @@
  * What is odd in the numbers of episodes: values that are not finite, dimensions that stand still where they should move, and jumps that no
  * robot makes. Made for a single pass: an episode at a time, then a verdict over all.
  *
- * Thresholds are ours: a jump is more than half of the dimension's whole range in one frame and more than 20 times the median change; a
- * dimension is stuck when it never changes in an episode of a second or more and changes in at least nine of ten others. A switch (gripper)
- * is no jump, since its median change is its range. Knows nothing about files.
+ * Thresholds are ours: a jump is more than half of the dimension's whole range in one frame and more than 20 times the median change, in
+ * a dimension with at least a hundredth of the widest one's range (an angle held at zero trembles); a
+ * dimension is stuck when it never changes in an episode of a second or more and changes in at least nine of ten others. What more than half of
+ * the episodes do is no jump (a gripper that rests and then closes between two frames). Knows nothing about files.
  */
 import type { Episode } from './episode.js';
 import { ACTION_KEY, STATE_KEY } from './features.js';
@@ -18,6 +19,9 @@ export interface SignalProblem {
 
 const JUMP_OF_RANGE = 0.5;
 const JUMP_OF_MEDIAN = 20;
+/** Of the widest dimension's range; below it a dimension is held still, and its changes are noise. */
+const HELD_STILL = 0.01;
+const USUAL_SHARE = 0.5;
 const STUCK_SHARE = 0.9;
 /** Changes remembered for the median, a dimension; later ones are thinned out. */
 const MAX_CHANGES = 50_000;
@@ -98,12 +102,17 @@ export class SignalChecks {
   /** Stuck dimensions and jumps, once all episodes have been seen. */
   finish(): SignalProblem[] {
     const problems: SignalProblem[] = [];
+    const widest = Math.max(0, ...this.#state.map(({ low, high }) => high - low));
     for (const [d, { low, high, changes, largest, still, moving }] of this.#state.entries()) {
       const name = `${STATE_KEY} ${this.#names[d] ?? d}`;
       const sorted = Float64Array.from(changes).sort();
       const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
-      for (const { episode, frame, change } of largest) {
-        if (change <= JUMP_OF_RANGE * (high - low) || change <= JUMP_OF_MEDIAN * median) continue;
+      const jumps = largest.filter(
+        ({ change }) => change > JUMP_OF_RANGE * (high - low) && change > JUMP_OF_MEDIAN * median,
+      );
+      // What most episodes do is how the dimension moves: a gripper that rests, then closes between two frames.
+      const odd = high - low >= HELD_STILL * widest && jumps.length <= USUAL_SHARE * largest.length ? jumps : [];
+      for (const { episode, frame, change } of odd) {
         const turn = Math.abs(change - 2 * Math.PI) < 0.3 ? ' (about a whole turn: an angle that wraps?)' : '';
         const message = `${name} jumps by ${change.toPrecision(3)} in one frame, ${median.toPrecision(3)} is usual${turn}`;
         problems.push({ code: 'jump', episode, frame, message });
