@@ -68,6 +68,14 @@ std::shared_ptr<ProcessGroup> joinGloo(const GroupOptions& options, const c10::i
 }
 #endif
 
+// Newer stores take libuv by default and fail where the engine was built without it (Debian's); older ones have no such choice.
+template <class Options>
+auto withoutLibuv(Options& options, int) -> decltype(static_cast<void>(options.useLibUV)) {
+  options.useLibUV = false;
+}
+template <class Options>
+void withoutLibuv(Options&, long) {}
+
 #ifdef USE_C10D_NCCL
 std::shared_ptr<ProcessGroup> joinNccl(const GroupOptions& options, const c10::intrusive_ptr<c10d::Store>& store) {
   using Backend = c10d::ProcessGroupNCCL;
@@ -97,6 +105,7 @@ std::shared_ptr<ProcessGroup> joinGroup(const GroupOptions& options) {
   tcp.isServer = options.serves_store;
   tcp.waitWorkers = false;
   tcp.timeout = options.timeout;
+  withoutLibuv(tcp, 0);
   c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(options.address, tcp);
   if (!options.prefix.empty()) store = c10::make_intrusive<c10d::PrefixStore>(options.prefix, store);
 

@@ -205,8 +205,10 @@ describe('causal language models', () => {
     for (const [i, value] of rounded.entries()) {
       const expected = exact[i] as Tensor;
       const error = value.to('float32').sub(expected).norm().div(expected.norm()).item();
-      // 8 bits of mantissa, some ten roundings one after the other.
-      expect(error, i === 0 ? 'loss' : model.named_parameters()[i - 1]?.[0]).toBeLessThan(0.06);
+      const name = i === 0 ? 'loss' : (model.named_parameters()[i - 1]?.[0] ?? '');
+      // 8 bits of mantissa, some ten roundings one after the other. A bias of keys moves all scores of a query nearly alike: little is left of
+      // its gradient, and relative to that the roundings are larger (0.078 on libtorch 2.14).
+      expect(error, name).toBeLessThan(name.endsWith('k_proj.bias') ? 0.12 : 0.06);
     }
     model.zero_grad();
   });
