@@ -5,6 +5,7 @@
  * Knows nothing about batches, actions or augmentation.
  */
 import { Worker } from 'node:worker_threads';
+import { endWorker } from './end-worker.js';
 import { CorruptDatasetError, DataError, ImageError, MissingDatasetError, VideoError } from './errors.js';
 import type { FrameJob, FrameReport, FrameTask, FrameWorkerData } from './frame-worker.js';
 
@@ -27,6 +28,9 @@ interface Resident {
 export interface CacheTask extends FrameTask {
   readonly unit: number;
 }
+
+/** A unit may be all the videos of an episode: its decoding is waited for. */
+const PATIENCE_MS = 600_000;
 
 export class FrameCache {
   readonly plan: CachePlan;
@@ -132,13 +136,7 @@ export class FrameCache {
     if (this.#closed) return;
     this.#closed = true;
     Atomics.store(this.#stop, 0, 1);
-    const ends = this.#workers.map((worker) => {
-      const end = worker.threadId < 0 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
-      worker.ref();
-      worker.postMessage('stop');
-      return end;
-    });
-    await Promise.all(ends);
+    await Promise.all(this.#workers.map((worker) => endWorker(worker, () => worker.postMessage('stop'), PATIENCE_MS)));
     this.#fail(new DataError('The loader is closed'));
   }
 

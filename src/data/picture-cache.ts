@@ -3,6 +3,7 @@
  * Knows nothing about questions or batches.
  */
 import { Worker } from 'node:worker_threads';
+import { endWorker } from './end-worker.js';
 import { DataError } from './errors.js';
 import type { PictureReport, PictureTask, PictureWorkerData } from './picture-worker.js';
 
@@ -114,13 +115,7 @@ export class PictureCache {
     if (this.#closed) return;
     this.#closed = true;
     Atomics.store(this.#stop, 0, 1);
-    const ends = this.#workers.map((worker) => {
-      const end = worker.threadId < 0 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
-      worker.ref();
-      worker.postMessage('stop');
-      return end;
-    });
-    await Promise.all(ends);
+    await Promise.all(this.#workers.map((worker) => endWorker(worker, () => worker.postMessage('stop'))));
     this.#fail(new DataError('The loader is closed'));
   }
 

@@ -19,6 +19,7 @@
  *
  * Shapes: T frames.
  */
+import { type RotationMatrix as Rotation, rotationFromRpy } from '../data/rotation.js';
 import { PruneError } from './errors.js';
 
 /** A trajectory of one end effector. */
@@ -51,13 +52,12 @@ export interface MotionLabels {
 export const MIN_ACCELERATION = 1e-6;
 
 /** A rotation matrix, row by row. */
-type Rotation = readonly [number, number, number, number, number, number, number, number, number];
 type Vector = readonly [number, number, number];
 
 /** Eq. 4 for absolute poses. Throws PruneError where lengths disagree or a value is not finite. */
 export function motionLabels({ poses, gripper }: PoseTrajectory): MotionLabels {
   const numFrames = checkTrajectory(poses, gripper);
-  const rotations = Array.from({ length: numFrames }, (_, k) => eulerToRotation(rotationOf(poses, k)));
+  const rotations = Array.from({ length: numFrames }, (_, k) => rotationFromRpy(...rotationOf(poses, k)));
   // velocity[k] leads from frame k to k + 1.
   const velocity = rotations.slice(1).map((next, k) => {
     const turn = rotationLog(relative(rotations[k] as Rotation, next));
@@ -74,7 +74,7 @@ export function motionLabelsOfDeltas({ deltas, gripper }: DeltaTrajectory): Moti
   const numFrames = checkTrajectory(deltas, gripper);
   const velocity = Array.from({ length: Math.max(numFrames - 1, 0) }, (_, k) => [
     ...[0, 1, 2].map((d) => at(deltas, k, d)),
-    ...rotationLog(eulerToRotation(rotationOf(deltas, k))),
+    ...rotationLog(rotationFromRpy(...rotationOf(deltas, k))),
   ]);
   return labelsOfVelocity(velocity, gripper, numFrames);
 }
@@ -138,29 +138,6 @@ export function binarizeGripper(opening: ArrayLike<number>, { travel = 0.15 }: {
     states[k] = open ? 1 : 0;
   }
   return states;
-}
-
-/** R = Rz(yaw) Ry(pitch) Rx(roll). */
-function eulerToRotation([roll, pitch, yaw]: Vector): Rotation {
-  const [cr, sr, cp, sp, cy, sy] = [roll, pitch, yaw].flatMap((a) => [Math.cos(a), Math.sin(a)]) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return [
-    cy * cp,
-    cy * sp * sr - sy * cr,
-    cy * sp * cr + sy * sr,
-    sy * cp,
-    sy * sp * sr + cy * cr,
-    sy * sp * cr - cy * sr,
-    -sp,
-    cp * sr,
-    cp * cr,
-  ];
 }
 
 /** A^T B. */

@@ -3,6 +3,7 @@
  * what is kept does not depend on which worker is faster.
  */
 import { Worker } from 'node:worker_threads';
+import { endWorker } from '../data/end-worker.js';
 import type { AttemptReply, AttemptRequest, DemonstrationWorkerData } from './demonstrations-worker.js';
 import { SimError } from './errors.js';
 import { Random, type Split, seedOf } from './random.js';
@@ -199,12 +200,7 @@ export class Crew {
     this.#closed = true;
     this.#pending.clear();
     Atomics.store(this.#stop, 0, 1);
-    const ends = this.#workers.map(({ worker }) => {
-      const end = worker.threadId < 0 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
-      worker.postMessage('stop');
-      return end;
-    });
-    await Promise.all(ends);
+    await Promise.all(this.#workers.map(({ worker }) => endWorker(worker, () => worker.postMessage('stop'))));
   }
 
   #settle(reply: AttemptReply): void {

@@ -3,10 +3,12 @@
  * Plain arrays: a scene has a few dozen poses, and these are copied out of MuJoCo's heap anyway.
  */
 
+import { type RotationMatrix, rotationFromRpy } from '../data/rotation.js';
+
 export type Vec3 = readonly [number, number, number];
 export type Quat = readonly [number, number, number, number];
 /** Row-major 3 x 3 rotation. */
-export type Mat3 = readonly [number, number, number, number, number, number, number, number, number];
+export type Mat3 = RotationMatrix;
 
 export interface Pose {
   readonly position: Vec3;
@@ -80,21 +82,7 @@ export function axisAngle(axis: Vec3, angle: number): Mat3 {
 }
 
 /** Rz(yaw) Ry(pitch) Rx(roll). */
-export function fromRpy(roll: number, pitch: number, yaw: number): Mat3 {
-  const [cr, sr, cp, sp] = [Math.cos(roll), Math.sin(roll), Math.cos(pitch), Math.sin(pitch)];
-  const [cy, sy] = [Math.cos(yaw), Math.sin(yaw)];
-  return [
-    cy * cp,
-    cy * sp * sr - sy * cr,
-    cy * sp * cr + sy * sr,
-    sy * cp,
-    sy * sp * sr + cy * cr,
-    sy * sp * cr - cy * sr,
-    -sp,
-    cp * sr,
-    cp * cr,
-  ];
-}
+export const fromRpy = (roll: number, pitch: number, yaw: number): Mat3 => rotationFromRpy(roll, pitch, yaw);
 
 /** Inverse of {@link fromRpy}; pitch in [-pi/2, pi/2]. */
 export function toRpy(m: Mat3): Vec3 {

@@ -1,5 +1,6 @@
 /** Drawing spread over workers: orders are given to whoever has least to do. */
 import { Worker } from 'node:worker_threads';
+import { endWorker } from '../../data/end-worker.js';
 import { SimError } from '../errors.js';
 import type { ArtistWorkerData, Delivery, Order } from './artist-worker.js';
 
@@ -45,12 +46,7 @@ export class ArtistCrew {
     this.#closed = true;
     this.#pending.clear();
     Atomics.store(this.#stop, 0, 1);
-    const ends = this.#workers.map(({ worker }) => {
-      const end = worker.threadId < 0 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
-      worker.postMessage('stop');
-      return end;
-    });
-    await Promise.all(ends);
+    await Promise.all(this.#workers.map(({ worker }) => endWorker(worker, () => worker.postMessage('stop'))));
   }
 
   #settle({ id, error }: Delivery): void {
