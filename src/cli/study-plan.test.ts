@@ -23,7 +23,18 @@ test('every step comes after those that it needs', () => {
     expect(needs.filter((needed) => !seen.has(needed))).toEqual([]);
     seen.add(name);
   }
-  expect([...seen].filter((name) => name.includes('/train/'))).toHaveLength(2 * study.models.length);
+  // The VLM stands for a pretrained model: trained once.
+  expect([...seen].filter((name) => name.includes('/train/'))).toHaveLength(2 * (study.models.length - 1) + 1);
+});
+
+test('a model that is trained once serves every seed', () => {
+  const steps = plan({ seeds: [3, 4] });
+  expect([...steps.keys()].filter((name) => name.endsWith('/vlm'))).toEqual(['seed-0/train/vlm', 'seed-0/test/vlm']);
+  for (const seed of [3, 4]) {
+    const specialist = steps.get(`seed-${seed}/train/specialist`);
+    expect(specialist?.needs).toContain('seed-0/train/vlm');
+    expect(specialist?.config?.data).toMatchObject({ seed, init_from: join('/out', 'seed-0', 'vlm', 'train') });
+  }
 });
 
 test('a model needs what it starts from, its teachers and its labels', () => {

@@ -11,7 +11,7 @@
  */
 import { join } from 'node:path';
 import { hashOf } from '../eval/stage-record.js';
-import { type StudyPaths, studyPaths } from '../eval/study-folder.js';
+import { type StudyPaths, seedOf, studyPaths } from '../eval/study-folder.js';
 import type { PruningRecipe, Study, StudyModel } from '../recipes/index.js';
 import { mergeConfig } from '../train/config-sources.js';
 
@@ -91,8 +91,10 @@ export function planStudy(options: PlanOptions): StudyStep[] {
   addData(options, paths, add);
   const prunings = new Set(models.flatMap(({ pruning }) => pruning ?? []));
   addPrunings(study, paths, [...prunings], add);
-  for (const seed of seeds) {
+  for (const asked of seeds) {
     for (const model of models) {
+      const seed = seedOf(model, asked);
+      if (steps.has(trainName(seed, model.name))) continue;
       addTraining(options, paths, model, seed, add);
       if (measured.has(model.name)) addMeasurement(options, paths, model, seed, add);
     }
@@ -211,7 +213,8 @@ const trainName = (seed: number, model: string): string => `seed-${seed}/train/$
 
 function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel, seed: number, add: Add): void {
   const { study, threads, device = 'cpu' } = options;
-  const own = (name: string): string => paths.run(seed, name);
+  const seedFor = (name: string): number => seedOf(study.models.find((other) => other.name === name) ?? model, seed);
+  const own = (name: string): string => paths.run(seedFor(name), name);
   const { from, pruning, actionTeacher, reasoningTeacher } = model;
   const common = mergeConfig({ gradient_cosine_every: GRADIENT_COSINE_EVERY }, { ...study.train });
   const settings = mergeConfig(mergeConfig(common, { ...model.train }), { seed });
@@ -243,7 +246,7 @@ function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel,
       needs: [
         ...['data', 'held-out', 'questions'],
         ...(pruning === undefined ? [] : [`labels/${pruning}`]),
-        ...[...others].map((name) => trainName(seed, name)),
+        ...[...others].map((name) => trainName(seedFor(name), name)),
       ],
       words: ['train', '--recipe', study.name, '--config_path', config.path, '--output_dir', run, '--overwrite'],
       resume: { words: ['train', '--resume', run], marks: [join(run, 'train_config.json')] },

@@ -26,6 +26,8 @@ export interface MultimodalReadOptions {
   readonly split?: string;
   /** What to do with entries that have no picture: reject the file (default) or leave them out. */
   readonly textOnly?: 'error' | 'skip';
+  /** Read no more than the first so many samples. */
+  readonly maxSamples?: number;
 }
 
 /** What is read of a data set. */
@@ -44,7 +46,12 @@ const IMAGE_MARK = /\s*<image>\s*/g;
  * Reads a split. Throws MissingDatasetError when its file or a picture is missing, CorruptDatasetError for anything out of shape (with the
  * file, the entry and the field), UnsupportedDatasetError for entries without a picture or with several.
  */
-export function readMultimodal({ root, split = 'train', textOnly = 'error' }: MultimodalReadOptions): MultimodalTable {
+export function readMultimodal({
+  root,
+  split = 'train',
+  textOnly = 'error',
+  maxSamples = Number.POSITIVE_INFINITY,
+}: MultimodalReadOptions): MultimodalTable {
   const file = join(root, `${split}.json`);
   if (!existsSync(file))
     throw new MissingDatasetError('There is no such file of questions', {
@@ -57,6 +64,7 @@ export function readMultimodal({ root, split = 'train', textOnly = 'error' }: Mu
   const entryOf: number[] = [];
   let numTextOnly = 0;
   for (const [i, value] of entries.entries()) {
+    if (samples.length >= maxSamples) break;
     const entry = new Entry(file, i, value);
     const image = entry.value.image;
     if (image === undefined || image === null || image === '') {
@@ -87,6 +95,8 @@ export function readMultimodal({ root, split = 'train', textOnly = 'error' }: Mu
     }
   }
   if (samples.length === 0) throw new CorruptDatasetError('The file holds no question about a picture', { file });
+  // The last entry may have brought several turns.
+  if (samples.length > maxSamples) samples.length = entryOf.length = maxSamples;
   return { file, samples, entryOf: Int32Array.from(entryOf), numTextOnly };
 }
 

@@ -68,6 +68,15 @@ describe('MultimodalLoader', () => {
     expect(loader.texts).toContain('12');
   });
 
+  it('reads no more than the first samples where it is told so', async () => {
+    await using loader = await open({ maxSamples: 5, batchSize: 2 });
+    expect(loader.numSamples).toBe(5);
+    const seen = (await take(loader, 5)).flatMap(({ index }) => [...index]);
+    expect([...new Set(seen)].sort()).toEqual([0, 1, 2, 3, 4]);
+    await using all = await open({ maxSamples: 1000 });
+    expect(all.numSamples).toBe(2 * PICTURES);
+  });
+
   it('resumes bit for bit from any state, also with a cache smaller than the data set', async () => {
     await using loader = await open();
     const whole = await take(loader, 14);

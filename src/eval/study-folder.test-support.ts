@@ -1,7 +1,7 @@
 /** A study's folder with made-up measurements, as `dualvla study run` leaves it; no result of the project comes from it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { paper } from '../recipes/index.js';
+import { paper, type Study } from '../recipes/index.js';
 import type { EpisodeRecord } from './episode-log.js';
 import type { Measurement } from './measurement.js';
 import { studyPaths, writeStudyRecord } from './study-folder.js';
@@ -20,21 +20,25 @@ export interface MadeUpModel {
 const FAMILIES = ['attribute', 'chart', 'counting', 'open'];
 const SCENES = 20;
 
-/** Writes measurements of seeds 0, 1 ... and training metrics. */
-export function writeMadeUpStudy(folder: string, models: Record<string, MadeUpModel>): void {
-  const study = paper('flow');
-  const seeds = [...new Set(Object.values(models).flatMap(({ successes }) => successes.map((_, seed) => seed)))];
-  writeStudyRecord(folder, { study, seeds });
+/** Writes measurements of seeds `first`, `first` + 1 ... and training metrics. */
+export function writeMadeUpStudy(
+  folder: string,
+  models: Record<string, MadeUpModel>,
+  { study = paper('flow'), first = 0 }: { study?: Study; first?: number } = {},
+): void {
+  const all = Object.values(models).flatMap(({ successes }) => successes.map((_, i) => first + i));
+  writeStudyRecord(folder, { study, seeds: [...new Set(all)] });
   const paths = studyPaths(folder);
   for (const [name, model] of Object.entries(models)) {
-    for (const [seed, successes] of model.successes.entries()) {
+    for (const [i, successes] of model.successes.entries()) {
+      const seed = first + i;
       const directory = paths.measure(seed, name, 'test');
       mkdirSync(directory, { recursive: true });
       const scenes = study.evaluation.tasks.flatMap((task) =>
         Array.from({ length: SCENES }, (_, index) => scene(task, index, index < successes)),
       );
       writeFileSync(join(directory, 'episodes.jsonl'), scenes.map((one) => `${JSON.stringify(one)}\n`).join(''));
-      writeFileSync(join(directory, 'measurement.json'), JSON.stringify(measurement(name, model, seed, scenes)));
+      writeFileSync(join(directory, 'measurement.json'), JSON.stringify(measurement(name, model, { seed, i }, scenes)));
       const run = paths.run(seed, name);
       mkdirSync(run, { recursive: true });
       writeFileSync(join(run, 'metrics.jsonl'), metrics(model, seed));
@@ -47,9 +51,13 @@ function scene(task: string, index: number, success: boolean): EpisodeRecord {
   return { ...common, task: task as EpisodeRecord['task'], success, instruction: 'do it' };
 }
 
-function measurement(name: string, model: MadeUpModel, seed: number, scenes: EpisodeRecord[]): Measurement {
-  const { reasons, time, correct } = model;
-  const right = correct[seed] ?? 0;
+function measurement(
+  name: string,
+  { reasons, time, correct }: MadeUpModel,
+  { seed, i }: { seed: number; i: number },
+  scenes: EpisodeRecord[],
+): Measurement {
+  const right = correct[i] ?? 0;
   const marks = { A: 60 + (seed % 3), I: 70, RA: reasons ? 45 : 100, ...(reasons ? { R: 72 } : {}) };
   return {
     ...{ recipe: 'paper-flow', model: name, seed, commit: 'made-up', engine: 'none', split: 'test', trials: SCENES },
@@ -63,7 +71,12 @@ function measurement(name: string, model: MadeUpModel, seed: number, scenes: Epi
       judge: 'made-up',
     } as Measurement['vlaScore'],
     reasoning: reasons ? { subtask: 0.8, objects: 0.7 } : null,
-    thinking: { predictions: 100, reasoned: reasons ? 80 : 0, tokens: reasons ? 4000 : 0, secondsPerPrediction: time },
+    thinking: {
+      predictions: 100,
+      reasoned: reasons ? 80 : 0,
+      tokens: reasons ? 4000 : 0,
+      secondsPerPrediction: time * (1 + seed / 100),
+    },
     actionError: { own: { motion: 0.05, gripper: 0.02 }, plain: { motion: 0.06, gripper: 0.02 } },
     seconds: 1,
   };

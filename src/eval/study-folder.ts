@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Study } from '../recipes/index.js';
+import type { Study, StudyModel } from '../recipes/index.js';
 
 export type StudyPaths = ReturnType<typeof studyPaths>;
 
@@ -29,6 +29,11 @@ export function studyPaths(out: string) {
     running: (step: string): string => join(out, 'running', `${step.replaceAll('/', '-')}.json`),
     lock: join(out, 'study.lock'),
   };
+}
+
+/** The seed under which a model's files lie: models that are trained once have 0, whatever the chain's seed. */
+export function seedOf({ once }: Pick<StudyModel, 'once'>, seed: number): number {
+  return once ? 0 : seed;
 }
 
 /** study.json: what was asked for, all seeds that ever ran included. */

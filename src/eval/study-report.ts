@@ -1,16 +1,20 @@
 /**
  * Writes what studies found: paper.json (every model and seed), and for each study its tables as Markdown and a page with drawings.
- * Files that hold other studies too keep them.
+ * paper.json keeps other studies, and seeds of the same study that were measured elsewhere or before: a study can be made in several
+ * sittings, on several machines. Seeds that were made with other settings are left out, with a word.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Study } from '../recipes/index.js';
 import { machineName } from './provenance.js';
+import { hashOf } from './stage-record.js';
 import { readPruneReports, renderStudyPage } from './study-page.js';
 import {
   type Answer,
   answer,
   estimateOfModel,
   MEASURES,
+  type ModelResults,
   readStudyResults,
   type StudyResults,
 } from './study-results.js';
@@ -37,6 +41,8 @@ export interface WrittenReports {
   files: string[];
   /** A line a hypothesis. */
   studies: { study: string; lines: string[] }[];
+  /** What was left out, and why. */
+  warnings: string[];
 }
 
 /** A study has no measurement yet. */
@@ -49,15 +55,23 @@ export class NothingMeasuredError extends Error {
 
 /** @throws NoStudyError, NothingMeasuredError */
 export async function writeStudyReports({ folders, out, split }: StudyReportOptions): Promise<WrittenReports> {
-  const all = folders.map((folder) => readStudyResults(folder, split));
-  for (const { folder, models } of all) if (models.length === 0) throw new NothingMeasuredError(folder, split);
+  const folderResults = folders.map((folder) => readStudyResults(folder, split));
+  for (const { folder, models } of folderResults)
+    if (models.length === 0) throw new NothingMeasuredError(folder, split);
   mkdirSync(out, { recursive: true });
   const json = join(out, 'paper.json');
-  const earlier = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Record<string, unknown>) : {};
-  const written: WrittenReports = { files: [json], studies: [] };
-  const numbers: Record<string, unknown> = { ...earlier };
-  for (const results of all) {
-    const { name } = results.study;
+  const earlier = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Record<string, StudyNumbers>) : {};
+  const written: WrittenReports = { files: [json], studies: [], warnings: [] };
+  const numbers: Record<string, StudyNumbers> = { ...earlier };
+  for (const own of folderResults) {
+    const { name } = own.study;
+    const before = earlier[name];
+    const fits = before !== undefined && before.settings === settingsOf(own.study) && before.split === split;
+    if (before !== undefined && !fits)
+      written.warnings.push(
+        `seeds ${before.seeds.join(', ')} of ${name} in ${json} were made with other settings or scenes: left out`,
+      );
+    const results = fits ? withEarlierSeeds(own, before) : own;
     const answers = answer(results);
     numbers[name] = studyNumbers(results, answers);
     const [markdown, page] = [join(out, `${name}.md`), join(out, `${name}.html`)];
@@ -73,11 +87,31 @@ export async function writeStudyReports({ folders, out, split }: StudyReportOpti
   return written;
 }
 
+/** A study in paper.json. */
+export type StudyNumbers = ReturnType<typeof studyNumbers>;
+
+/** Hash of everything that decides a study's numbers. */
+const settingsOf = ({ name: _, summary: __, ...settings }: Study): string => hashOf(settings);
+
+/** Adds models and seeds that are in the file and not in the folder. */
+function withEarlierSeeds(results: StudyResults, { models }: StudyNumbers): StudyResults {
+  const merged = results.study.models.flatMap(({ name, role }): ModelResults[] => {
+    const own = results.models.find((model) => model.name === name)?.runs ?? [];
+    const earlier = Object.entries(models[name]?.seeds ?? {})
+      .map(([seed, measurement]) => ({ seed: Number(seed), measurement, scenes: [] }))
+      .filter(({ seed }) => own.every((run) => run.seed !== seed));
+    const runs = [...own, ...earlier].sort((a, b) => a.seed - b.seed);
+    return runs.length === 0 ? [] : [{ name, role, runs }];
+  });
+  return { ...results, models: merged };
+}
+
 /** A study in paper.json: every model and seed as it was measured, means with intervals, the answers. */
 export function studyNumbers(results: StudyResults, answers: readonly Answer[]) {
   const { study, split, models } = results;
   return {
     recipe: study.name,
+    settings: settingsOf(study),
     split,
     seeds: seedsOf(results),
     models: Object.fromEntries(

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { paper, type Study } from '../recipes/index.js';
 import type { EpisodeRecord } from './episode-log.js';
 import { writeMadeUpStudy } from './study-folder.test-support.js';
 import { NothingMeasuredError, writeStudyReports } from './study-report.js';
@@ -127,6 +128,32 @@ describe('the report', () => {
     const page = readFileSync(join(out, 'paper-flow.html'), 'utf8');
     expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(7);
     expect(page).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  const measured = { correct: [30, 30], reasons: false, time: 0.01 };
+  const sittings = async (name: string, second: Study) => {
+    const out = join(folder, name);
+    const [first, later] = [join(folder, `${name}-1`), join(folder, `${name}-2`)];
+    writeMadeUpStudy(first, { base: { successes: [10, 12], ...measured } });
+    writeMadeUpStudy(later, { base: { successes: [14, 16], ...measured } }, { study: second, first: 1 });
+    await writeStudyReports({ folders: [first], out, split: 'test' });
+    const { warnings } = await writeStudyReports({ folders: [later], out, split: 'test' });
+    const { models } = JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'))['paper-flow'];
+    return { warnings, success: models.base.means.success };
+  };
+
+  test('seeds of an earlier sitting stay; those measured again are replaced', async () => {
+    const { warnings, success } = await sittings('same', paper('flow'));
+    expect(warnings).toEqual([]);
+    // Seeds 0, 1, 2: 10, 14 and 16 of 20.
+    expect(success.n).toBe(3);
+    expect(success.mean).toBeCloseTo(200 / 3, 10);
+  });
+
+  test('seeds that were made with other settings are left out, with a word', async () => {
+    const { warnings, success } = await sittings('other', { ...paper('flow'), held_out_per_task: 1 });
+    expect(warnings).toEqual([expect.stringMatching(/seeds 0, 1 of paper-flow .* other settings/)]);
+    expect(success.n).toBe(2);
   });
 
   test('a study without measurements is refused', async () => {

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Study } from '../recipes/index.js';
 import { EpisodeLog, type EpisodeRecord } from './episode-log.js';
 import type { Measurement } from './measurement.js';
-import { readStudyRecord, studyPaths } from './study-folder.js';
+import { readStudyRecord, seedOf, studyPaths } from './study-folder.js';
 import { type Estimate, estimateMean } from './study-statistics.js';
 import { cellKey, type SuccessTable } from './success-table.js';
 import { type Count, meanRate, Z_95 } from './wilson.js';
@@ -188,8 +188,10 @@ export interface Answer {
 export function readStudyResults(folder: string, split: string): StudyResults {
   const { study, seeds } = readStudyRecord(folder);
   const paths = studyPaths(folder);
-  const models = study.models.flatMap(({ name, role }): ModelResults[] => {
-    const runs = seeds.flatMap((seed) => readMeasurement(paths.measure(seed, name, split), seed) ?? []);
+  const models = study.models.flatMap((model): ModelResults[] => {
+    const { name, role } = model;
+    const own = [...new Set(seeds.map((seed) => seedOf(model, seed)))];
+    const runs = own.flatMap((seed) => readMeasurement(paths.measure(seed, name, split), seed) ?? []);
     return runs.length === 0 ? [] : [{ name, role, runs }];
   });
   return { folder, study, split, models };

@@ -50,4 +50,8 @@ describe('mean over seeds', () => {
     expect(estimateMean([3])).toEqual({ mean: 3, interval: null, n: 1 });
     expect(() => estimateMean([])).toThrow(RangeError);
   });
+
+  test('equal values are not certain', () => {
+    expect(estimateMean([3, 3, 3])).toEqual({ mean: 3, interval: null, n: 3 });
+  });
 });

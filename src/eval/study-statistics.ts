@@ -5,7 +5,7 @@
  * Knows nothing about models or measures.
  */
 
-/** A mean with its 95 % interval; `interval` is null where n < 2. */
+/** A mean with its 95 % interval; `interval` is null where n < 2, and where all values are equal: no spread is no certainty. */
 export interface Estimate {
   mean: number;
   interval: readonly [number, number] | null;
@@ -23,6 +23,7 @@ export function estimateMean(values: readonly number[]): Estimate {
   const mean = values.reduce((sum, value) => sum + value, 0) / n;
   if (n === 1) return { mean, interval: null, n };
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
+  if (variance === 0) return { mean, interval: null, n };
   const half = studentQuantile(0.975, n - 1) * Math.sqrt(variance / n);
   return { mean, interval: [mean - half, mean + half], n };
 }

@@ -45,6 +45,7 @@ export function formatDifference(difference: Difference): string {
   const range = (interval: readonly [number, number]): string => `${text(interval[0])} to ${text(interval[1])}`;
   const value = `${text(estimate.mean)}${words}`;
   if (estimate.interval !== null) return `${value} (${range(estimate.interval)}; ${seeds.length} seeds)`;
+  if (seeds.length > 1) return `${value} (the same in ${seeds.length} seeds)`;
   if (withinSeed === null) return `${value} (seed ${seeds[0]} alone)`;
   return `${value} (seed ${seeds[0]} alone; ${range(withinSeed.interval)} over its ${withinSeed.over})`;
 }
@@ -55,7 +56,7 @@ export function describeDifference(difference: Difference): string {
   return `${a} - ${b}, ${MEASURES[measure].label}: ${formatDifference(difference)}`;
 }
 
-export const verdictText = (verdict: Answer['verdict']): string => verdict ?? 'open: one seed';
+export const verdictText = (verdict: Answer['verdict']): string => verdict ?? 'open: too few seeds';
 
 export function verdictTable(answers: readonly Answer[]): Table {
   return {

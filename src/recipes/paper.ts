@@ -60,6 +60,7 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
       role: 'multimodal data alone: the starting point',
       from: null,
       train: { steps: length.vlm, batch_size: 64, multimodal: { share: 1 } },
+      once: true,
     },
     {
       name: 'specialist',

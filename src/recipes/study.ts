@@ -28,8 +28,10 @@ export interface StudyModel {
   pruning?: string;
   actionTeacher?: string;
   reasoningTeacher?: string;
-  /** Draws whether to think (models of random pruning). */
+  /** Draws whether to think from its own probability, in place of doing the likelier (models of pruned data). */
   sampleSkipping?: boolean;
+  /** Trained and measured once, with seed 0, for all training seeds: what stands for a pretrained model. */
+  once?: boolean;
   /** Not measured: a step on the way. */
   unmeasured?: boolean;
 }

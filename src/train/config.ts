@@ -45,6 +45,10 @@ const multimodalSchema = z
     share: fraction
       .default(0)
       .describe('share of multimodal samples among all; 0: robot data alone, 1: multimodal data alone'),
+    max_samples: positive
+      .nullable()
+      .default(null)
+      .describe('learn from no more than the first so many questions; null: all'),
     schedule: z
       .enum(['mixed', 'alternate'])
       .default('mixed')

@@ -133,11 +133,12 @@ async function openQuestions(
   processes: Processes,
   position: TrainingBatchesState | null,
 ): Promise<MultimodalLoader | null> {
-  const { root } = config.multimodal;
+  const { root, max_samples } = config.multimodal;
   const size = batchSizes(config).multimodal;
   if (root === null || size === 0) return null;
   return MultimodalLoader.open({
     root,
+    ...(max_samples !== null && { maxSamples: max_samples }),
     batchSize: Math.floor(size / processes.worldSize),
     imageSize: config.policy.vision.image_size,
     seed: config.seed,
