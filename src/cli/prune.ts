@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Agreement, PruneReport, SceneSource, TrainSceneEventsResult } from '../prune/index.js';
+import { datasetFolder } from './dataset-argument.js';
 import { CommandError, UsageError } from './errors.js';
 import { list, oneOf, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
@@ -59,7 +60,7 @@ export function registerPrune(program: Command): void {
     // Both have --out and others: those after train-scene are its own.
     .enablePositionalOptions()
     .description('label which frames keep their reasoning (dual-layer pruning)')
-    .argument('<dir>', 'a LeRobot v3.0 data set, or a folder of data sets')
+    .argument('<dir>', 'a LeRobot v3.0 data set, a folder of data sets, or owner/name on the Hub')
     .option('--out <file>', 'where the labels go (JSON)')
     .option('--scene <layer>', `scene layer: ${SCENES.join(', ')}`, oneOf('scene layer', SCENES), 'ddm-net')
     .option('--detector <dir>', 'trained by prune train-scene, for --scene ddm-net')
@@ -106,9 +107,10 @@ export function registerPrune(program: Command): void {
     );
 }
 
-async function pruneCommand(directory: string, flags: PruneFlags): Promise<void> {
+async function pruneCommand(name: string, flags: PruneFlags): Promise<void> {
   const out = required(flags.out, '--out <file>');
   refuseExisting([out, flags.timeline, flags.report], flags.overwrite);
+  const directory = await datasetFolder(name);
   const { pruneDatasets, writeKeepLabels } = await import('../prune/index.js');
   const folders = await dataSetsIn(directory);
   const progress = new Progress('pruning', await numFramesOf(folders));
@@ -237,9 +239,10 @@ function printReport(report: PruneReport, { combine, scene, motion, tolerance }:
   );
 }
 
-async function trainScene(directory: string, flags: TrainFlags): Promise<void> {
+async function trainScene(name: string, flags: TrainFlags): Promise<void> {
   const out = required(flags.out, '--out <dir>');
   refuseExisting([out], flags.overwrite);
+  const directory = await datasetFolder(name);
   const { readBoundaryLabels, SMALL_SCENE_EVENTS, trainSceneEvents } = await import('../prune/index.js');
   const folders = await dataSetsIn(directory);
   const progress = new Progress('training', flags.steps);

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { TrainConfig } from '../train/config.js';
 import type { TrainEvent } from '../train/events.js';
 import type { RunMode } from '../train/trainer.js';
+import { datasetFolder } from './dataset-argument.js';
 import { EXIT, UsageError } from './errors.js';
 import { withStopSignal } from './stop-signal.js';
 
@@ -13,6 +14,7 @@ const EXAMPLES = `Examples:
   dualvla train --recipe debug --dataset.root outputs/data/debug          a few seconds
   dualvla train --recipe demo --dataset.root DIR --optimizer.lr=5e-4      any key of the configuration is a flag
   dualvla train --config_path my.yaml --steps 2000
+  dualvla train --recipe full --dataset.root OWNER/NAME                   a data set of the Hub
   dualvla train --resume outputs/train/2026-01-31/14-05-59_demo           continue, bit for bit
 
 Every setting has one name in file and flag; 'dualvla recipes --schema' lists all with their meaning.
@@ -91,5 +93,9 @@ async function resolveTraining(
     const make = recipe === undefined ? '' : `; next: dualvla data generate --recipe ${recipe.name} --output DIR`;
     throw new UsageError(`--dataset.root is needed: the directory of a LeRobot v3.0 data set${make}`);
   }
-  return { config, mode: { kind: 'new', overwrite: flags.overwrite ?? false } };
+  const root = await datasetFolder(config.dataset.root);
+  return {
+    config: { ...config, dataset: { ...config.dataset, root } },
+    mode: { kind: 'new', overwrite: flags.overwrite ?? false },
+  };
 }
