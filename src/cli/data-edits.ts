@@ -1,8 +1,8 @@
 /** `dualvla data convert | merge | split | stats`: data sets of other formats in, LeRobot v3.0 out; edits write a new data set. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ConvertOptions, ConvertSummary, RldsTransformName, VideoCodecOptions } from '../data/index.js';
+import { datasetFolder, HUB_ID_HELP } from './dataset-argument.js';
 import { UsageError } from './errors.js';
 import { list, oneOf, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
@@ -12,6 +12,7 @@ const EXAMPLES = `Examples:
   dualvla data convert bridge_dataset/1.0.0 --output outputs/data/bridge --cameras image_0
   dualvla data convert bridge_dataset/1.0.0 --output outputs/data/bridge --ecot embodied_features_bridge.json
   dualvla data convert old-v2.1 --output outputs/data/new          continue a stopped one with --resume
+  dualvla data convert lerobot/pusht --output outputs/data/pusht   from the Hub
   dualvla data merge a b --output c
   dualvla data split a --output parts --parts train=0.9,val=0.1
 `;
@@ -53,7 +54,7 @@ export function registerDataEdits(data: Command): void {
       .option('--json', 'print a summary as JSON')
       .addHelpText('before', EXAMPLES);
   edit('convert', 'turn an RLDS, LeRobot v2.0, v2.1 or v3.0 data set into LeRobot v3.0')
-    .argument('<dir>', 'the data set')
+    .argument('<dir>', `the data set; ${HUB_ID_HELP}`)
     .option('--split <name>', 'of an RLDS data set', 'train')
     .option(
       '--transform <name>',
@@ -96,10 +97,10 @@ export function registerDataEdits(data: Command): void {
     .action(stats);
 }
 
-async function convert(directory: string, flags: ConvertFlags): Promise<void> {
-  if (!existsSync(directory)) throw new UsageError(`there is no folder ${directory}`);
+async function convert(name: string, flags: ConvertFlags): Promise<void> {
   if (flags.ecot !== undefined && flags.vlaIt !== undefined) throw new UsageError('give --ecot or --vla-it, not both');
   const target = required(flags.output, '--output <dir>');
+  const directory = await datasetFolder(name);
   const data = await import('../data/index.js');
   const skip = flags.skipDamaged === true;
   const version = data.leRobotVersion(directory);
@@ -144,17 +145,20 @@ async function convert(directory: string, flags: ConvertFlags): Promise<void> {
   tell(summary, flags.json);
 }
 
-async function merge(directories: string[], flags: EditFlags): Promise<void> {
+async function merge(names: string[], flags: EditFlags): Promise<void> {
   const target = required(flags.output, '--output <dir>');
+  const directories: string[] = [];
+  for (const name of names) directories.push(await datasetFolder(name));
   const { mergeDatasets } = await import('../data/index.js');
   tell(await working((passed) => mergeDatasets(directories, target, passed), flags), flags.json);
 }
 
-async function split(directory: string, flags: EditFlags & { parts?: string[]; episodes?: string[] }): Promise<void> {
+async function split(name: string, flags: EditFlags & { parts?: string[]; episodes?: string[] }): Promise<void> {
   const target = required(flags.output, '--output <dir>');
   if ((flags.parts === undefined) === (flags.episodes === undefined))
     throw new UsageError('give --parts or --episodes');
   const { LeRobotDataset, partsByShare, splitDataset } = await import('../data/index.js');
+  const directory = await datasetFolder(name);
   const { numEpisodes } = await LeRobotDataset.open(directory);
   const parts = flags.parts
     ? usage(() => partsByShare(numEpisodes, sharesOf(flags.parts ?? [])))
@@ -195,9 +199,9 @@ function episodesOf(words: readonly string[], numEpisodes: number): number[] {
   });
 }
 
-async function stats(directory: string, { json }: { json?: boolean }): Promise<void> {
+async function stats(name: string, { json }: { json?: boolean }): Promise<void> {
   const { LeRobotDataset, numericDatasetStats, parquetPaths, statsToJson } = await import('../data/index.js');
-  const dataset = await LeRobotDataset.open(directory);
+  const dataset = await LeRobotDataset.open(await datasetFolder(name));
   const paths = await parquetPaths(join(dataset.folder, 'data'));
   const exact = await numericDatasetStats(paths, dataset.features);
   if (json)

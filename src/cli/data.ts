@@ -6,6 +6,7 @@ import type { LeRobotDataset } from '../data/index.js';
 import type { DemonstrationsRecipe } from '../recipes/index.js';
 import type { ReasoningStyle } from '../sim/annotation.js';
 import { registerDataEdits, tellConverted, working } from './data-edits.js';
+import { datasetFolder, HUB_ID_HELP } from './dataset-argument.js';
 import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
 import { CommandError, EXIT, UsageError } from './errors.js';
 import { registerMultimodal } from './multimodal.js';
@@ -26,6 +27,7 @@ const READ_EXAMPLES = `Examples:
   dualvla data info outputs/data/demo             episodes, frames, tasks, columns
   dualvla data validate outputs/data/demo         reads every frame and every picture
   dualvla data validate DIR --fix OUT             and writes what can be saved of it to OUT
+  dualvla data info lerobot/pusht                 of the Hub: fetches its metadata alone
 `;
 
 interface GenerateFlags {
@@ -68,7 +70,7 @@ export function registerData(program: Command): void {
   data
     .command('info')
     .description('what a data set holds')
-    .argument('<dir>', 'a LeRobot (v2.0, v2.1, v3.0) or RLDS data set, or a folder of v3.0 ones')
+    .argument('<dir>', `a LeRobot (v2.0, v2.1, v3.0) or RLDS data set, or a folder of v3.0 ones; ${HUB_ID_HELP}`)
     .option('--split <name>', 'of an RLDS data set')
     .option('--json', 'print JSON')
     .addHelpText('before', READ_EXAMPLES)
@@ -88,7 +90,7 @@ export function registerData(program: Command): void {
   data
     .command('validate')
     .description('read every frame and picture of a data set and check them against its declaration')
-    .argument('<dir>', 'a data set, or a folder of data sets')
+    .argument('<dir>', `a data set, or a folder of data sets; ${HUB_ID_HELP}`)
     .option('--fix <dir>', 'write what can be saved as a new data set; damaged episodes are left out and named')
     .option('--resume', 'continue an unfinished --fix')
     .option('--overwrite', 'replace what is at --fix')
@@ -128,10 +130,11 @@ async function generate(flags: GenerateFlags): Promise<void> {
   else for (const { folder, episodes, frames } of summaries) print(`${folder}: ${episodes} episodes, ${frames} frames`);
 }
 
-async function info(directory: string, flags: { json?: boolean; split?: string }): Promise<void> {
+async function info(name: string, flags: { json?: boolean; split?: string }): Promise<void> {
   const { isRlds, leRobotVersion } = await import('../data/index.js');
-  if (existsSync(directory) && isRlds(directory)) return rldsInfo(directory, flags);
-  const version = existsSync(directory) ? leRobotVersion(directory) : undefined;
+  const directory = await datasetFolder(name, { metadataOnly: true });
+  if (isRlds(directory)) return rldsInfo(directory, flags);
+  const version = leRobotVersion(directory);
   if (version !== undefined && /^v?2\./.test(version)) return v2Info(directory, flags);
   const described = [];
   for (const folder of dataSetsIn(directory)) described.push(describe(await open(folder)));
@@ -247,8 +250,9 @@ interface ValidateFlags {
   overwrite?: boolean;
 }
 
-async function validate(directory: string, { json, fix, resume, overwrite }: ValidateFlags): Promise<void> {
+async function validate(name: string, { json, fix, resume, overwrite }: ValidateFlags): Promise<void> {
   const { validateDataset } = await import('../data/index.js');
+  const directory = await datasetFolder(name);
   const folders = dataSetsIn(directory);
   const reports = [];
   for (const folder of folders) reports.push(await validateDataset(folder, { decodeAll: true }));

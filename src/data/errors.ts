@@ -80,3 +80,15 @@ export class VideoError extends DataError {
 export class ImageError extends DataError {
   override readonly name = 'ImageError';
 }
+
+/** The Hub, or another server, cannot be reached, refuses, or sends something else than it said. */
+export class HubError extends DataError {
+  override readonly name = 'HubError';
+  /** Status of the answer; undefined where there was none. */
+  readonly status: number | undefined;
+
+  constructor(what: string, location: DataErrorLocation & { readonly status?: number | undefined } = {}) {
+    super(what, location);
+    this.status = location.status;
+  }
+}

@@ -11,6 +11,14 @@ export { type AnnotationEntry, readAnnotations, rewriteAnnotations } from './eco
 export * from './episode.js';
 export * from './errors.js';
 export * from './features.js';
+export {
+  downloadHubDataset,
+  type HubDatasetId,
+  type HubDownloadOptions,
+  type HubSnapshot,
+  hubIdText,
+  parseHubId,
+} from './hub-dataset.js';
 export { decodeImage, encodePng, encodePngs, resizePixels } from './image-codec.js';
 export * from './language.js';
 export { LeRobotDataset, parquetPaths, pictureSize, type ReadEpisodeOptions } from './lerobot-dataset.js';
@@ -37,6 +45,13 @@ export {
   type ValidationReport,
   validateDataset,
 } from './validate-dataset.js';
+export {
+  type Checksum,
+  downloadVerified,
+  fetchPatiently,
+  type Patience,
+  type VerifiedDownload,
+} from './verified-download.js';
 export { concatVideos, decodeVideo, encodeVideo, probeVideo, type VideoCodecOptions } from './video.js';
 export * from './vla-it.js';
 export { type DatasetState, datasetState, partialFolder } from './writer-folder.js';

@@ -410,8 +410,11 @@ export function pictureSize(feature: Feature): [number, number] {
 export async function parquetPaths(folder: string): Promise<string[]> {
   if (!existsSync(folder)) return [];
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.parquet'))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
+  return (
+    entries
+      // A data set from the Hub is a folder of links.
+      .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && entry.name.endsWith('.parquet'))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort()
+  );
 }
