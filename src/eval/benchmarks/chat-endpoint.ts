@@ -27,8 +27,20 @@ export type ChatContent =
   | string
   | readonly ({ type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } })[];
 
+/** A message before or after the one that is asked. */
+export interface ChatTurn {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
 export interface ChatRequest {
   readonly content: ChatContent;
+  /** Instructions of the system. */
+  readonly system?: string;
+  /** What was said since. */
+  readonly turns?: readonly ChatTurn[];
+  /** The reply's form, as the API's `response_format`. */
+  readonly responseFormat?: object;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly signal?: AbortSignal;
@@ -53,6 +65,13 @@ export interface ChatUsage {
 /** The endpoint does not answer, refuses, or answers with something else than a chat completion. */
 export class EndpointError extends Error {
   override readonly name = 'EndpointError';
+  /** @param status of the last answer, where there was one */
+  constructor(
+    message: string,
+    readonly status?: number,
+  ) {
+    super(message);
+  }
 }
 
 const REPLY = z.looseObject({
@@ -68,6 +87,7 @@ interface Failure {
   readonly why: string;
   readonly again: boolean;
   readonly afterMs?: number;
+  readonly status?: number;
 }
 
 export class ChatEndpoint {
@@ -100,7 +120,7 @@ export class ChatEndpoint {
       if ('text' in outcome) return outcome;
       if (!outcome.again || attempt >= retries) {
         const tries = attempt === 0 ? '' : ` after ${attempt + 1} tries`;
-        throw new EndpointError(`${this.name} does not answer${tries}: ${outcome.why}`);
+        throw new EndpointError(`${this.name} does not answer${tries}: ${outcome.why}`, outcome.status);
       }
       const wait = outcome.afterMs ?? Math.min(LONGEST_PAUSE_MS, pauseMs * 2 ** attempt);
       await pause(wait, undefined, request.signal ? { signal: request.signal } : {});
@@ -117,8 +137,9 @@ export class ChatEndpoint {
     if (start > now) await pause(start - now, undefined, signal ? { signal } : {});
   }
 
-  async #try({ content, maxTokens, temperature, signal }: ChatRequest): Promise<ChatReply | Failure> {
-    const { model, apiKey, timeoutMs = 120_000 } = this.options;
+  async #try(request: ChatRequest): Promise<ChatReply | Failure> {
+    const { apiKey, timeoutMs = 120_000 } = this.options;
+    const { signal } = request;
     const timeout = AbortSignal.timeout(timeoutMs);
     let status: number;
     let retryAfter: string | null;
@@ -129,7 +150,7 @@ export class ChatEndpoint {
         redirect: 'error',
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
-        body: JSON.stringify({ model, messages: [{ role: 'user', content }], max_tokens: maxTokens, temperature }),
+        body: this.#body(request),
       });
       status = response.status;
       retryAfter = response.headers.get('retry-after');
@@ -145,10 +166,18 @@ export class ChatEndpoint {
     }
     if (status === 429 || status === 408 || status >= 500) {
       const afterMs = waitAsked(retryAfter);
-      return { why: `status ${status}${said(body)}`, again: true, ...(afterMs === undefined ? {} : { afterMs }) };
+      const wait = afterMs === undefined ? {} : { afterMs };
+      return { why: `status ${status}${said(body)}`, again: true, status, ...wait };
     }
-    if (status !== 200) return { why: `status ${status}${said(body)}`, again: false };
+    if (status !== 200) return { why: `status ${status}${said(body)}`, again: false, status };
     return this.#read(body);
+  }
+
+  #body({ content, system, turns = [], responseFormat, maxTokens, temperature }: ChatRequest): string {
+    const first = system === undefined ? [] : [{ role: 'system', content: system }];
+    const messages = [...first, { role: 'user', content }, ...turns];
+    const format = responseFormat === undefined ? {} : { response_format: responseFormat };
+    return JSON.stringify({ model: this.options.model, messages, max_tokens: maxTokens, temperature, ...format });
   }
 
   #read(body: string): ChatReply | Failure {
