@@ -7,6 +7,7 @@ import type { EpisodeLog } from '../eval/episode-log.js';
 import type { TraceWriter } from '../eval/trace.js';
 import { UsageError } from './errors.js';
 import { registerEvalMm } from './eval-mm.js';
+import { registerEvalSimpler } from './eval-simpler.js';
 import { runEvaluation } from './evaluation.js';
 import { list, oneOf, required, wholeNumber } from './options.js';
 import { findPolicy, findTasks, findVariants } from './policies.js';
@@ -39,7 +40,7 @@ interface EvalFlags {
 export function registerEval(program: Command): void {
   const evaluation = program
     .command('eval')
-    // Those after mm are its own.
+    // Those after mm and simpler are their own.
     .enablePositionalOptions()
     .description('success table of a policy over tasks and variants')
     .option('--policy <who>', 'expert, random, or a checkpoint (a run, a checkpoint or its pretrained_model)')
@@ -64,6 +65,7 @@ export function registerEval(program: Command): void {
     .addHelpText('before', EXAMPLES)
     .action(runEval);
   registerEvalMm(evaluation);
+  registerEvalSimpler(evaluation);
 }
 
 async function runEval(flags: EvalFlags): Promise<void> {

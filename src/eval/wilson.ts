@@ -33,12 +33,22 @@ export function wilsonInterval({ successes, trials }: Count, z: number = Z_95): 
     throw new RangeError(`${successes} successes in ${trials} trials is no count`);
   }
   if (trials === 0) return { low: 0, high: 1 };
-  const rate = successes / trials;
+  return scoreInterval(successes / trials, trials, z);
+}
+
+/**
+ * Wilson's interval of a rate that need not be a whole count, such as a mean of rates with weights w_i over n_i trials each; its number of trials is
+ * then 1 / sum(w_i^2 / n_i), at most all of them.
+ *
+ * @param rate in [0, 1]
+ * @param trials > 0
+ */
+export function scoreInterval(rate: number, trials: number, z: number = Z_95): Interval {
   const z2n = (z * z) / trials;
   const centre = rate + z2n / 2;
   const half = z * Math.sqrt((rate * (1 - rate)) / trials + z2n / (4 * trials));
-  const low = successes === 0 ? 0 : (centre - half) / (1 + z2n);
-  const high = successes === trials ? 1 : (centre + half) / (1 + z2n);
+  const low = rate === 0 ? 0 : (centre - half) / (1 + z2n);
+  const high = rate === 1 ? 1 : (centre + half) / (1 + z2n);
   return { low, high };
 }
 
