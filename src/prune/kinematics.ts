@@ -42,64 +42,86 @@ export interface MotionLabels {
   readonly labels: Uint8Array;
   /** [T]: |T''|_2 per frame squared; 0 at the ends. */
   readonly acceleration: Float64Array;
-  /** The mean that acceleration is compared with; 0 where a trajectory has fewer than three frames. */
+  /** What acceleration is compared with: by Eq. 4 its mean; 0 where a trajectory has fewer than three frames. */
   readonly threshold: number;
   /** [T]: 1 where the gripper changes state. */
   readonly gripperChange: Uint8Array;
 }
 
+/** A trajectory's motion per frame, whatever it was computed from: row k leads from frame k to k + 1, T - 1 rows. */
+export type Velocity = readonly (readonly number[])[];
+
 /** Below this |T''| (m and rad per frame squared) is rounding of float32 states: a micrometre, a microradian. */
 export const MIN_ACCELERATION = 1e-6;
 
-/** A rotation matrix, row by row. */
 type Vector = readonly [number, number, number];
 
 /** Eq. 4 for absolute poses. Throws PruneError where lengths disagree or a value is not finite. */
 export function motionLabels({ poses, gripper }: PoseTrajectory): MotionLabels {
-  const numFrames = checkTrajectory(poses, gripper);
-  const rotations = Array.from({ length: numFrames }, (_, k) => rotationFromRpy(...rotationOf(poses, k)));
-  // velocity[k] leads from frame k to k + 1.
-  const velocity = rotations.slice(1).map((next, k) => {
-    const turn = rotationLog(relative(rotations[k] as Rotation, next));
-    return [...[0, 1, 2].map((d) => at(poses, k + 1, d) - at(poses, k, d)), ...turn];
-  });
-  return labelsOfVelocity(velocity, gripper, numFrames);
+  return motionLabelsOfVelocity(velocityOfPoses(poses, checkTrajectory(poses, gripper)), [gripper]);
 }
 
 /**
- * Eq. 4 for data of delta actions: T''(k) is the action of k minus that of k - 1, rotations by their SO(3) log. The last frame's
- * action is not needed by Eq. 4 (it leads out of the trajectory).
+ * Eq. 4 for data of delta actions: T''(k) is the action of k minus that of k - 1, rotations by their SO(3) log. Equal to Eq. 4 of the poses
+ * that the deltas lead to, whether a delta's rotation is about the world's or the tool's axes: the difference of two neighbours has the
+ * same length in either. The last frame's action is not needed (it leads out of the trajectory).
  */
 export function motionLabelsOfDeltas({ deltas, gripper }: DeltaTrajectory): MotionLabels {
-  const numFrames = checkTrajectory(deltas, gripper);
-  const velocity = Array.from({ length: Math.max(numFrames - 1, 0) }, (_, k) => [
+  return motionLabelsOfVelocity(velocityOfDeltas(deltas, checkTrajectory(deltas, gripper)), [gripper]);
+}
+
+/** Poses [T, 6] -> velocity: metres, and rotation vectors in the frame of the pose that they leave. */
+export function velocityOfPoses(poses: ArrayLike<number>, numFrames: number): Velocity {
+  const rotations = Array.from({ length: numFrames }, (_, k) => rotationFromRpy(...rotationOf(poses, k)));
+  return rotations.slice(1).map((next, k) => {
+    const turn = rotationLog(relative(rotations[k] as Rotation, next));
+    return [...[0, 1, 2].map((d) => at(poses, k + 1, d) - at(poses, k, d)), ...turn];
+  });
+}
+
+/** Deltas [T, 6] -> velocity. */
+export function velocityOfDeltas(deltas: ArrayLike<number>, numFrames: number): Velocity {
+  return Array.from({ length: Math.max(numFrames - 1, 0) }, (_, k) => [
     ...[0, 1, 2].map((d) => at(deltas, k, d)),
     ...rotationLog(rotationFromRpy(...rotationOf(deltas, k))),
   ]);
-  return labelsOfVelocity(velocity, gripper, numFrames);
 }
 
-function labelsOfVelocity(
-  velocity: readonly (readonly number[])[],
-  gripper: ArrayLike<number>,
-  numFrames: number,
-): MotionLabels {
+/** |T''|_2 of every frame [T]: the difference of the velocities around it; 0 at the ends. */
+export function accelerationOf(velocity: Velocity, numFrames: number): Float64Array {
   const acceleration = new Float64Array(numFrames);
-  let sum = 0;
   for (let k = 1; k + 1 < numFrames; k++) {
-    const before = velocity[k - 1] as readonly number[];
-    const after = velocity[k] as readonly number[];
+    const [before, after] = [velocity[k - 1] as readonly number[], velocity[k] as readonly number[]];
     acceleration[k] = Math.hypot(...after.map((value, d) => value - (before[d] as number)));
-    sum += acceleration[k] as number;
   }
-  const threshold = numFrames > 2 ? sum / (numFrames - 2) : 0;
-  const gripperChange = Uint8Array.from({ length: numFrames }, (_, k) =>
-    k > 0 && gripper[k] !== gripper[k - 1] ? 1 : 0,
+  return acceleration;
+}
+
+/** [T]: 1 where one of the grippers changes state. @param grippers [T] of 0 and 1 each */
+export function gripperChanges(grippers: readonly ArrayLike<number>[], numFrames: number): Uint8Array {
+  return Uint8Array.from({ length: numFrames }, (_, k) =>
+    k > 0 && grippers.some((gripper) => gripper[k] !== gripper[k - 1]) ? 1 : 0,
   );
+}
+
+/** The mean of |T''| over the frames that have one. */
+export function meanAcceleration(acceleration: Float64Array): number {
+  return acceleration.length > 2 ? acceleration.reduce((a, b) => a + b, 0) / (acceleration.length - 2) : 0;
+}
+
+/** Labels by a threshold on |T''|, and at gripper changes. */
+export function labelsAbove(acceleration: Float64Array, threshold: number, gripperChange: Uint8Array): MotionLabels {
   const labels = gripperChange.map((change, k) =>
     change || (acceleration[k] as number) > threshold + MIN_ACCELERATION ? 1 : 0,
   );
   return { labels, acceleration, threshold, gripperChange };
+}
+
+/** Eq. 4 for any velocity. @param grippers [T] of 0 and 1 each; none for a robot without */
+export function motionLabelsOfVelocity(velocity: Velocity, grippers: readonly ArrayLike<number>[]): MotionLabels {
+  const numFrames = grippers[0]?.length ?? velocity.length + 1;
+  const acceleration = accelerationOf(velocity, numFrames);
+  return labelsAbove(acceleration, meanAcceleration(acceleration), gripperChanges(grippers, numFrames));
 }
 
 /**
@@ -177,7 +199,8 @@ const rotationOf = (values: ArrayLike<number>, frame: number): Vector => [
   at(values, frame, 5),
 ];
 
-function checkTrajectory(poses: ArrayLike<number>, gripper: ArrayLike<number>): number {
+/** T. Throws PruneError where poses [T, 6] and states [T] do not fit, a value is not finite or a state neither 0 nor 1. */
+export function checkTrajectory(poses: ArrayLike<number>, gripper: ArrayLike<number>): number {
   if (poses.length !== gripper.length * 6)
     throw new PruneError(
       `A trajectory of ${gripper.length} gripper states needs ${gripper.length} x 6 pose values, it has ${poses.length}`,

@@ -22,7 +22,9 @@ export interface ValleyOptions {
   readonly deviations?: number;
 }
 
-const GRID = 64;
+/** Side of the picture that flow is computed on. */
+export const FLOW_GRID = 64;
+const GRID = FLOW_GRID;
 const CELL = 8;
 
 /**
@@ -33,9 +35,9 @@ export function motionEnergy(frames: Uint8Array, numFrames: number, size: number
   if (size % GRID !== 0)
     throw new PruneError(`Motion energy needs pictures of a multiple of ${GRID} pixels, got ${size}`);
   const energy = new Float64Array(numFrames);
-  let previous = luma(frames, 0, size);
+  let previous = lumaOf(frames, 0, size);
   for (let t = 1; t < numFrames; t++) {
-    const current = luma(frames, t, size);
+    const current = lumaOf(frames, t, size);
     energy[t] = flowSum(previous, current);
     previous = current;
   }
@@ -69,7 +71,7 @@ export function energyValleys(energy: ArrayLike<number>, options: ValleyOptions)
 }
 
 /** Rec. 601 luma of frame `t`, averaged down to 64 x 64. */
-function luma(frames: Uint8Array, t: number, size: number): Float32Array {
+export function lumaOf(frames: Uint8Array, t: number, size: number): Float32Array {
   const factor = size / GRID;
   const out = new Float32Array(GRID * GRID);
   const weight = 1 / (factor * factor);
@@ -87,7 +89,16 @@ function luma(frames: Uint8Array, t: number, size: number): Float32Array {
 }
 
 function flowSum(a: Float32Array, b: Float32Array): number {
+  const flow = flowField(a, b);
   let sum = 0;
+  for (let i = 0; i < flow.length; i += 2) sum += Math.hypot(flow[i] as number, flow[i + 1] as number);
+  return sum;
+}
+
+/** Flow from one 64 x 64 luma to another, pixels: u and v of 8 x 8 cells, [128]. */
+export function flowField(a: Float32Array, b: Float32Array): Float32Array {
+  const flow = new Float32Array(2 * (GRID / CELL) ** 2);
+  let cell = 0;
   const pixel = (image: Float32Array, x: number, y: number): number =>
     image[Math.min(Math.max(y, 0), GRID - 1) * GRID + Math.min(Math.max(x, 0), GRID - 1)] as number;
   for (let cy = 0; cy < GRID; cy += CELL) {
@@ -110,10 +121,11 @@ function flowSum(a: Float32Array, b: Float32Array): number {
       const determinant = (xx + ridge) * (yy + ridge) - xy * xy;
       const u = ((yy + ridge) * -xt + xy * yt) / determinant;
       const v = (xy * xt - (xx + ridge) * yt) / determinant;
-      sum += Math.hypot(u, v);
+      flow[cell++] = u;
+      flow[cell++] = v;
     }
   }
-  return sum;
+  return flow;
 }
 
 /** Gaussian smoothing; the ends repeat. */
