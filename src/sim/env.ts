@@ -4,6 +4,7 @@
  */
 import { placeDistractors } from './distractors.js';
 import { SceneSamplingError, SimOptionError, SimStateError } from './errors.js';
+import type { ToolPose } from './kinematics.js';
 import { DISTRACTORS } from './objects.js';
 import { fromRpy, multiply, type Quat, type Vec3 } from './pose.js';
 import { Random } from './random.js';
@@ -80,7 +81,9 @@ export class Env {
   readonly imageSize: number;
   readonly cameras: readonly CameraName[];
   readonly shadows: boolean;
-  readonly world: World;
+  /** Everything that a seed may ask for; scenes are drawn in it. */
+  readonly #stock: World;
+  #world: World;
   readonly #renderer: Renderer;
   #third: Camera;
   #goal: Goal | undefined;
@@ -103,7 +106,8 @@ export class Env {
     this.imageSize = options.imageSize;
     this.cameras = options.cameras;
     this.shadows = options.shadows;
-    this.world = world;
+    this.#stock = world;
+    this.#world = world;
     this.#renderer = new Renderer(world.physics);
     const { position, lookAt: at, up, fovy } = this.#nominalCamera();
     this.#third = lookAt(position, at, up, fovy);
@@ -120,6 +124,11 @@ export class Env {
     const distractors = varies(variant, 'distractors') ? DISTRACTORS : [];
     const world = await World.create(ROBOTS[task.robot], [...task.objects, ...distractors], task.fixtures);
     return new Env(task, variant, { imageSize, cameras, shadows: options.shadows ?? true }, world);
+  }
+
+  /** The present scene; another object after a reset that puts other things on the table. */
+  get world(): World {
+    return this.#world;
   }
 
   get robot(): RobotName {
@@ -235,7 +244,8 @@ export class Env {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.world.dispose();
+    if (this.#world !== this.#stock) this.#world.dispose();
+    this.#stock.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -261,18 +271,40 @@ export class Env {
         position: [position[0] + jitter(), position[1] + jitter(), position[2] + jitter()] as const,
         rotation: multiply(fromRpy(0, 0, start.range(-START_JITTER.yaw, START_JITTER.yaw)), rotation),
       };
-      if (!this.world.reset(tool, this.task.start)) continue;
-      const goal = this.task.sample(this.world, objects);
+      if (!this.#stock.reset(tool, this.task.start)) continue;
+      const goal = this.task.sample(this.#stock, objects);
       if (!goal) continue;
       if (varies(this.variant, 'distractors')) {
-        placeDistractors(this.world, this.task, goal, new Random(seed, 'distractors'));
+        placeDistractors(this.#stock, this.task, goal, new Random(seed, 'distractors'));
       }
+      this.#enter(tool);
       this.world.settle(SETTLE_STEPS);
       if (!this.task.success(this.world, goal)) return goal;
     }
     throw new SceneSamplingError(
       `no usable scene for ${this.task.id} in ${MAX_DRAWS} draws of seed ${seed}; use another seed`,
     );
+  }
+
+  /** Makes the scene that was drawn the present one. Where it leaves out objects of the task, they are not simulated either. */
+  #enter(tool: ToolPose): void {
+    const stock = this.#stock;
+    const placed = [...stock.objects.keys()].filter((name) => stock.present(name));
+    if (this.task.objects.every((spec) => stock.present(spec.name))) {
+      this.#use(stock);
+      return;
+    }
+    const same = placed.length === this.#world.objects.size && placed.every((name) => this.#world.objects.has(name));
+    if (!same) this.#use(stock.only(new Set(placed)));
+    this.#world.reset(tool, this.task.start);
+    for (const name of placed) this.#world.place(name, stock.placedPose(name));
+  }
+
+  #use(world: World): void {
+    if (world === this.#world) return;
+    if (this.#world !== this.#stock) this.#world.dispose();
+    this.#world = world;
+    this.#renderer.attach(world.physics);
   }
 }
 

@@ -90,7 +90,15 @@ export class Physics {
 
   /** Compiles MJCF text. Throws a {@link SimError} with MuJoCo's own message if the text is invalid. */
   static async compile(xml: string): Promise<Physics> {
-    const mujoco = await mujocoModule();
+    return Physics.#compiled(await mujocoModule(), xml);
+  }
+
+  /** Another scene, compiled at once because MuJoCo is loaded. Throws as {@link compile} does. */
+  compileAnother(xml: string): Physics {
+    return Physics.#compiled(this.#mujoco, xml);
+  }
+
+  static #compiled(mujoco: MainModule, xml: string): Physics {
     let model: MjModel | null = null;
     try {
       model = mujoco.MjModel.from_xml_string(xml);

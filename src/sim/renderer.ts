@@ -107,12 +107,12 @@ function underTable(px: number, py: number, pz: number, lx: number, ly: number, 
 const ROOM_LOOKS = { table: LOOKS.table as Look, floor: LOOKS.floor as Look, wall: LOOKS.wall as Look };
 
 export class Renderer {
-  readonly #physics: Physics;
-  readonly #lookNames: readonly string[];
+  #physics: Physics;
+  #lookNames: readonly string[] = [];
   #looks: Look[] = [];
   #room: Readonly<Record<Surface['kind'], Look>> = ROOM_LOOKS;
   readonly #paint = new Float64Array(3);
-  readonly #culling: RayCulling;
+  #culling: RayCulling;
   #mask = new Uint8Array(0);
   /** Directions of the rays that are cast, and for each pixel its place among them (-1: not cast). */
   #cast = new Float64Array(0);
@@ -129,6 +129,19 @@ export class Renderer {
   constructor(physics: Physics) {
     this.#physics = physics;
     this.#culling = new RayCulling(physics);
+    this.#readGeoms();
+  }
+
+  /** From now on draws another scene; set its appearance next. */
+  attach(physics: Physics): void {
+    this.#physics = physics;
+    this.#culling = new RayCulling(physics);
+    this.#appearance = undefined;
+    this.#readGeoms();
+  }
+
+  #readGeoms(): void {
+    const physics = this.#physics;
     this.#lookNames = physics.geomNames().map((name) => name.split('#')[0] ?? '');
     const size = physics.model('geom_size');
     this.#sizes = this.#lookNames.map((_, i) => [

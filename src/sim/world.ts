@@ -35,9 +35,9 @@ const MAX_IK_ERROR = 0.008;
 const LEASH = 0.03;
 /** Share of a control step over which joint targets are ramped. */
 const RAMP = 0.6;
-/** Where objects that a seed does not use wait: out of sight, without gravity or contact. */
 /** Narrowest thing that counts as held, metres. */
 const MIN_HELD_GAP = 0.005;
+/** Where objects that a seed does not use wait: out of sight, without gravity or contact. */
 const PARKED: Vec3 = [0, 0, -5];
 
 interface Handle {
@@ -66,6 +66,7 @@ export class World {
   readonly physics: Physics;
   readonly kinematics: Kinematics;
   readonly objects: ReadonlyMap<string, ObjectSpec>;
+  readonly #fixtures: readonly Fixture[];
   readonly #handles: ReadonlyMap<string, Handle>;
   readonly #bodyLabel: string[] = [];
   readonly #armQpos: readonly number[];
@@ -91,6 +92,7 @@ export class World {
     this.physics = physics;
     this.kinematics = new Kinematics(robot);
     this.objects = new Map(objects.map((spec) => [spec.name, spec]));
+    this.#fixtures = fixtures;
     this.#handles = new Map(
       objects.map((spec) => [
         spec.name,
@@ -125,8 +127,17 @@ export class World {
     objects: readonly ObjectSpec[],
     fixtures: readonly Fixture[] = [],
   ): Promise<World> {
-    const physics = await Physics.compile(sceneMjcf(robot, objects, fixtures.map((f) => f.mjcf).join('\n')));
-    return new World(robot, physics, objects, fixtures);
+    return new World(robot, await Physics.compile(worldMjcf(robot, objects, fixtures)), objects, fixtures);
+  }
+
+  /**
+   * A world of its own with some of the objects only, compiled at once (2 ms of processor time). A parked object is not free: each of the four
+   * that a move-near scene leaves out costs 5 % of a physics step.
+   */
+  only(names: ReadonlySet<string>): World {
+    const objects = [...this.objects.values()].filter((spec) => names.has(spec.name));
+    const physics = this.physics.compileAnother(worldMjcf(this.robot, objects, this.#fixtures));
+    return new World(this.robot, physics, objects, this.#fixtures);
   }
 
   /**
@@ -435,6 +446,9 @@ export class World {
     this.physics.dispose();
   }
 }
+
+const worldMjcf = (robot: RobotSpec, objects: readonly ObjectSpec[], fixtures: readonly Fixture[]): string =>
+  sceneMjcf(robot, objects, fixtures.map((fixture) => fixture.mjcf).join('\n'));
 
 /** Rotation error (rad) between two orientations. */
 export const rotationDistance = (a: Mat3, b: Mat3): number => norm(rotationVector(multiply(a, transpose(b))));
