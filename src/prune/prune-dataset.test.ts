@@ -15,11 +15,13 @@ import { KeepLabelsError, PruneError } from './errors.js';
 import { keepOfFrames } from './keep-labels.js';
 import { motionLabelsOfStates } from './kinematics.js';
 import { pruneDatasets } from './prune-dataset.js';
-import { writeTimeline } from './timeline.js';
+import { leRobotInput, openPruneInputs, type PruneInput } from './prune-input.js';
+import { writeReportPage, writeTimeline } from './report-page.js';
 import { writePrunedDatasets } from './write-pruned.js';
 
 let root: string;
 let folders: string[];
+let inputs: PruneInput[];
 const out = (name: string): string => join(root, name);
 
 beforeAll(async () => {
@@ -41,10 +43,11 @@ beforeAll(async () => {
     }
     await writer.finish();
   }
+  inputs = await openPruneInputs(out('data'));
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-const options = () => ({ root: out('data'), folders, scene: { kind: 'labels', labels: 'phases' } as const });
+const options = () => ({ inputs, scene: { kind: 'labels', labels: 'phases' } as const });
 
 /** Every file below a folder with its size, time and content. */
 function snapshot(folder: string): string {
@@ -92,7 +95,7 @@ describe('pruning data sets', () => {
   });
 
   it('goes by the name "" for a lone data set, and works on motion energy and on one layer alone', async () => {
-    const alone = { ...options(), root: folders[0]!, folders: [folders[0]!] };
+    const alone = { ...options(), inputs: [leRobotInput(await LeRobotDataset.open(folders[0]!), '')] };
     expect((await pruneDatasets(alone)).labels.episodes[0]!.folder).toBe('');
     const { episodes } = await pruneDatasets({ ...alone, scene: { kind: 'motion-energy' }, combine: 'or' });
     expect(episodes[0]!.sceneScore).toHaveLength(episodes[0]!.keep.length);
@@ -108,7 +111,7 @@ describe('pruning data sets', () => {
   it('writes a pruned copy that is a valid data set', async () => {
     const result = await pruneDatasets(options());
     const target = out('pruned');
-    await writePrunedDatasets({ root: out('data'), folders, target, result });
+    await writePrunedDatasets({ inputs, target, result });
     const copy = await LeRobotDataset.open(join(target, 'b'));
     const [original, pruned] = [
       await (await LeRobotDataset.open(folders[1]!)).episode(2, { images: true }),
@@ -128,15 +131,15 @@ describe('pruning data sets', () => {
     expect((await validateDataset(join(target, 'b'))).problems.filter(({ severity }) => severity === 'error')).toEqual(
       [],
     );
-    await expect(writePrunedDatasets({ root: out('data'), folders, target, result })).rejects.toThrow(/exists already/);
+    await expect(writePrunedDatasets({ inputs, target, result })).rejects.toThrow(/exists already/);
   });
 
   it('draws timelines with every frame', async () => {
     const result = await pruneDatasets(options());
-    await writeTimeline(out('timeline.html'), { root: out('data'), folders, result, perFolder: 1 });
+    await writeTimeline(out('timeline.html'), { inputs, result, perFolder: 1 });
     const html = readFileSync(out('timeline.html'), 'utf8');
     const frames = result.episodes[0]!.keep.length + result.episodes[3]!.keep.length;
-    expect(html.match(/<img /g)).toHaveLength(frames);
+    expect(html.match(/<image /g)).toHaveLength(frames);
     expect(existsSync(out('timeline.html.tmp'))).toBe(false);
   });
 });

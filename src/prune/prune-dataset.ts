@@ -1,44 +1,43 @@
 /**
  * Dual-layer pruning over data sets: reads them episode by episode, asks both layers, and gives keep labels, per-frame scores and a report of
- * what was kept and why. Reads only; memory does not grow with pictures or text.
+ * what was kept and why. Reads only; memory does not grow with pictures or text, and what was found survives a crash (layer-journal.ts).
  *
  * Two passes: labels first (random pruning needs all of them), then the reasoning's statistics before and after.
  */
-import { type Episode, LeRobotDataset, REASONING_TEXT_KEY, STATE_KEY } from '../data/index.js';
-import type { EpisodeRange } from '../data/lerobot-dataset.js';
-import { type BoundaryLabels, boundariesFromPhases, folderName } from './boundary-labels.js';
-import {
-  type CombineOptions,
-  combineLayers,
-  DEFAULT_TOLERANCE,
-  type EpisodeLabels,
-  type EpisodeLayers,
-} from './dual-layer-pruning.js';
+import { readFileSync } from 'node:fs';
+import { REASONING_TEXT_KEY } from '../data/index.js';
+import { type CombineOptions, combineLayers, DEFAULT_TOLERANCE, type EpisodeLabels } from './dual-layer-pruning.js';
 import { PruneError } from './errors.js';
 import { bitsToText, type KeepLabels, keepLabels } from './keep-labels.js';
-import { motionLabelsOfStates } from './kinematics.js';
-import { energyValleys, motionEnergy, type ValleyOptions } from './motion-energy-valleys.js';
+import type { JournalHeader, LayerJournal, LayerRecord, Shard } from './layer-journal.js';
+import { MotionLayer, type MotionOptions } from './motion-layer.js';
+import type { EpisodeOrigin, PruneInput } from './prune-input.js';
+import { fieldStatistics, type ReasoningFieldStatistics } from './reasoning-fields.js';
 import { ReasoningCounter, type ReasoningStatistics } from './reasoning-statistics.js';
-import type { SceneEventModel } from './scene-events.js';
-import { readSceneFrames } from './scene-frames.js';
+import { digestOf, SceneLayer, type SceneSource, sceneFacts } from './scene-layer.js';
 
-/** Where event boundaries come from. */
-export type SceneSource =
-  | { readonly kind: 'ddm-net'; readonly model: SceneEventModel }
-  | { readonly kind: 'motion-energy'; readonly camera?: string; readonly options?: Omit<ValleyOptions, 'fps'> }
-  /** Given for every episode, or 'phases': where the data set's own phases change. */
-  | { readonly kind: 'labels'; readonly labels: readonly BoundaryLabels[] | 'phases' }
-  | { readonly kind: 'none' };
+/** What becomes of a pruned frame's reasoning: it is not there, or it is there without being learned. */
+export const PRUNE_MODES = ['drop', 'label-mask'] as const;
+export type PruneMode = (typeof PRUNE_MODES)[number];
 
-export interface PruneOptions extends CombineOptions {
-  /** What was opened, and the data sets there (`datasetFolders(root)`). */
-  readonly root: string;
-  readonly folders: readonly string[];
+/** What the layers are computed from. */
+export interface LayerOptions {
+  readonly inputs: readonly PruneInput[];
   readonly scene: SceneSource;
-  /** Default 'eq4'. */
-  readonly motion?: 'eq4' | 'none';
+  /** Default: Eq. 4 of the paper on the states; 'none' leaves the layer out. */
+  readonly motion?: MotionOptions | 'none';
   readonly signal?: AbortSignal | undefined;
+  /** Frames, where the data sets say how many they have; else episodes. */
   readonly onProgress?: (progress: { done: number; total: number }) => void;
+  /** A word of warning about a data set's labels. */
+  readonly onWarning?: (warning: string) => void;
+}
+
+export interface PruneOptions extends LayerOptions, CombineOptions {
+  /** Default 'drop'. */
+  readonly mode?: PruneMode;
+  /** Where what is found is written as it is found. */
+  readonly journal?: LayerJournal;
 }
 
 /** An episode of the result. */
@@ -53,6 +52,7 @@ export interface PrunedEpisode extends EpisodeLabels {
   readonly motionScore: Float32Array | null;
   /** [T]: 1 where the gripper changes state. */
   readonly gripperChange: Uint8Array | null;
+  readonly origin: EpisodeOrigin | null;
 }
 
 export const NUM_TIME_BINS = 10;
@@ -80,6 +80,8 @@ export interface PruneReport {
   readonly time: readonly { readonly frames: number; readonly kept: number }[];
   /** Null where the data set has no reasoning text. */
   readonly reasoning: { readonly before: ReasoningStatistics; readonly after: ReasoningStatistics } | null;
+  /** The same by field of the reasoning (PLAN, SUBTASK, MOVE ...), in the order in which they come up. */
+  readonly fields: readonly ReasoningFieldStatistics[];
 }
 
 export interface PruneResult {
@@ -88,148 +90,124 @@ export interface PruneResult {
   readonly report: PruneReport;
 }
 
-/** Episodes read at once: their files are opened and decoded together. */
-const AT_ONCE = 32;
+/** Options that the layers depend on, for journals; what has no meaning for them is left out. */
+export function journalHeader({ inputs, scene, motion }: LayerOptions, shard: Shard | null): JournalHeader {
+  return {
+    method: { ...sceneFacts(scene), ...motionFacts(motion) },
+    data: inputs.map(({ name, numEpisodes }) => ({ name, episodes: numEpisodes })),
+    shard,
+  };
+}
 
-interface Found extends EpisodeLayers, Omit<PrunedEpisode, keyof EpisodeLabels> {}
+function motionFacts(motion: MotionOptions | 'none' = {}): Readonly<Record<string, unknown>> {
+  if (motion === 'none') return { motion };
+  const { rule = 'eq4', urdf, ...options } = motion;
+  const own = Object.keys(options).length > 0 ? { motionOptions: options } : {};
+  return { motion: rule, ...own, ...(urdf === undefined ? {} : { urdf: digestOf(readFileSync(urdf)) }) };
+}
 
-/** Prunes. Throws the data layer's errors, and PruneError when a layer cannot be computed on these data. */
-export async function pruneDatasets(options: PruneOptions): Promise<PruneResult> {
-  const datasets = await Promise.all(options.folders.map((folder) => LeRobotDataset.open(folder)));
-  // A pass over pictures takes most of the time, so progress counts frames of the first pass.
-  const total = datasets.reduce((sum, { numFrames }) => sum + numFrames, 0);
-  const found: Found[] = [];
-  let done = 0;
-  for (const [d, dataset] of datasets.entries()) {
-    const name = folderName(options.root, options.folders[d] as string);
-    const given = labelsOfFolder(options.scene, name);
-    for (const range of rangesOf(dataset)) {
-      options.signal?.throwIfAborted();
-      const episodes = await dataset.readEpisodes(range);
-      const scenes = await sceneLayer(options.scene, dataset, range, episodes, given);
-      episodes.forEach((episode, i) => {
-        found.push({
-          ...(scenes[i] as SceneLayer),
-          ...motionLayer(options.motion ?? 'eq4', dataset, episode),
-          folder: name,
+/** Episodes [from, to) over all data sets in order that belong to a shard. */
+export function shardRange(
+  numEpisodes: number,
+  { index, count }: Shard,
+): { readonly from: number; readonly to: number } {
+  return { from: Math.floor((numEpisodes * index) / count), to: Math.floor((numEpisodes * (index + 1)) / count) };
+}
+
+/**
+ * Asks both layers about every episode, or those of a shard. What a journal holds already is not computed again; what is new goes into it
+ * as it is found. Throws the data layer's errors, and PruneError when a layer cannot be computed on these data.
+ */
+export async function findLayers(
+  options: LayerOptions,
+  { journal, shard }: { readonly journal?: LayerJournal; readonly shard?: Shard | null } = {},
+): Promise<LayerRecord[]> {
+  const { inputs, scene, motion = {}, signal } = options;
+  const found = [...(journal?.records ?? [])];
+  const numEpisodes = inputs.reduce((sum, input) => sum + input.numEpisodes, 0);
+  const range = shard ? shardRange(numEpisodes, shard) : { from: 0, to: numEpisodes };
+  const byFrames = !shard && inputs.every(({ numFrames }) => numFrames !== null);
+  const total = byFrames ? inputs.reduce((sum, { numFrames }) => sum + (numFrames ?? 0), 0) : range.to - range.from;
+  let done = byFrames ? found.reduce((sum, { numFrames }) => sum + numFrames, 0) : found.length;
+  let first = 0;
+  for (const input of inputs) {
+    const from = Math.max(range.from + found.length - first, 0);
+    const to = Math.min(range.to - first, input.numEpisodes);
+    first += input.numEpisodes;
+    if (from >= to) continue;
+    const sceneLayer = new SceneLayer(input, scene);
+    const motionLayer = motion === 'none' ? null : new MotionLayer(input, motion);
+    for (const warning of [sceneLayer.warning, motionLayer?.warning]) if (warning) options.onWarning?.(warning);
+    for await (const batch of input.batches(from, to, sceneLayer.pictures)) {
+      signal?.throwIfAborted();
+      const records = batch.map(({ episode, frames, origin }): LayerRecord => {
+        const { boundaries, score: sceneScore } = sceneLayer.boundaries(episode, frames);
+        const moved = motionLayer?.labels(episode);
+        return {
+          folder: input.name,
           episode: episode.index,
           task: episode.task,
           numFrames: episode.length,
-        });
-        done += episode.length;
+          boundaries,
+          sceneScore,
+          motion: moved?.labels ?? null,
+          motionScore: moved?.score ?? null,
+          gripperChange: moved?.gripperChange ?? null,
+          origin,
+        };
       });
+      journal?.append(records);
+      found.push(...records);
+      done += byFrames ? records.reduce((sum, { numFrames }) => sum + numFrames, 0) : records.length;
       options.onProgress?.({ done, total });
     }
   }
+  return found;
+}
+
+/** Prunes: finds both layers and combines them. Throws what `findLayers` and `combineLayers` throw. */
+export async function pruneDatasets(options: PruneOptions): Promise<PruneResult> {
+  const { journal } = options;
+  return combineFound(await findLayers(options, journal ? { journal } : {}), options);
+}
+
+/** The result of what the layers found in every episode, in the order of the data. Throws PruneError where an episode is missing. */
+export async function combineFound(found: readonly LayerRecord[], options: PruneOptions): Promise<PruneResult> {
+  checkWhole(found, options.inputs);
   const labels = combineLayers(found, options);
   const episodes = found.map(({ numFrames: _, ...episode }, i) => ({ ...episode, ...(labels[i] as EpisodeLabels) }));
-  const reasoning = await reasoningStatistics(datasets, episodes, options.signal);
-  return { labels: toKeepLabels(episodes, options), episodes, report: report(episodes, reasoning, options) };
+  const texts = await reasoningStatistics(options.inputs, episodes, options.signal);
+  return { labels: toKeepLabels(episodes, options), episodes, report: report(episodes, texts, options) };
 }
 
-function* rangesOf({ numEpisodes }: LeRobotDataset): Generator<EpisodeRange> {
-  for (let from = 0; from < numEpisodes; from += AT_ONCE) yield { from, to: Math.min(from + AT_ONCE, numEpisodes) };
-}
-
-type SceneLayer = Pick<Found, 'boundaries' | 'sceneScore'>;
-type GivenLabels = ReadonlyMap<number, readonly number[]> | null;
-
-function labelsOfFolder(scene: SceneSource, name: string): GivenLabels {
-  if (scene.kind !== 'labels' || scene.labels === 'phases') return null;
-  return new Map(
-    scene.labels.filter(({ folder }) => folder === name).map(({ episode, boundaries }) => [episode, boundaries]),
-  );
-}
-
-async function sceneLayer(
-  scene: SceneSource,
-  dataset: LeRobotDataset,
-  range: EpisodeRange,
-  episodes: readonly Episode[],
-  given: GivenLabels,
-): Promise<SceneLayer[]> {
-  if (scene.kind === 'none') return episodes.map(() => ({ boundaries: null, sceneScore: null }));
-  if (scene.kind === 'labels')
-    return episodes.map((episode) => {
-      const boundaries = given ? given.get(episode.index) : boundariesFromPhases(episode);
-      if (!boundaries)
-        throw new PruneError('The labels file has no line for this episode', {
-          file: dataset.folder,
-          episode: episode.index,
-          hint: 'Label every episode, or train a detector on those labelled: dualvla prune train-scene',
-        });
-      const outside = boundaries.find((frame) => frame >= episode.length);
-      if (outside !== undefined)
-        throw new PruneError(`A labelled boundary at frame ${outside} of an episode with ${episode.length} frames`, {
-          file: dataset.folder,
-          episode: episode.index,
-        });
-      const sceneScore = new Float32Array(episode.length);
-      for (const frame of boundaries) sceneScore[frame] = 1;
-      return { boundaries, sceneScore };
-    });
-  if (scene.kind === 'ddm-net') {
-    const { model } = scene;
-    const frames = await readSceneFrames(dataset, range, {
-      cameras: model.config.cameras,
-      size: model.config.image_size,
-    });
-    return frames.map((one) => {
-      const sceneScore = model.score(one);
-      return { sceneScore, boundaries: model.boundaries(sceneScore) };
-    });
-  }
-  const camera = scene.camera ?? Object.keys(dataset.cameras)[0] ?? '';
-  const frames = await readSceneFrames(dataset, range, { cameras: [camera], size: 64 });
-  return frames.map(({ data, numFrames }) => {
-    const energy = motionEnergy(data, numFrames, 64);
-    return {
-      boundaries: energyValleys(energy, { fps: dataset.fps, ...scene.options }),
-      sceneScore: Float32Array.from(energy, (value) => -value),
-    };
-  });
-}
-
-function motionLayer(
-  motion: 'eq4' | 'none',
-  dataset: LeRobotDataset,
-  episode: Episode,
-): Pick<Found, 'motion' | 'motionScore' | 'gripperChange'> {
-  if (motion === 'none') return { motion: null, motionScore: null, gripperChange: null };
-  if (!(STATE_KEY in dataset.features))
-    throw new PruneError('Eq. 4 needs the states of the end effector', {
-      file: dataset.folder,
-      field: STATE_KEY,
-      hint: 'Prune with --motion none',
-    });
-  const { labels, acceleration, threshold, gripperChange } = motionLabelsOfStates(episode.state, episode.stateDim);
-  return {
-    motion: labels,
-    motionScore: Float32Array.from(acceleration, (value) => (threshold > 0 ? value / threshold : 0)),
-    gripperChange,
-  };
+function checkWhole(found: readonly LayerRecord[], inputs: readonly PruneInput[]): void {
+  let at = 0;
+  for (const { name, label, numEpisodes } of inputs)
+    for (let episode = 0; episode < numEpisodes; episode++, at++) {
+      const own = found[at];
+      if (own?.folder !== name || own.episode !== episode)
+        throw new PruneError('The layers were not computed for this episode', { file: label, episode });
+    }
 }
 
 function toKeepLabels(episodes: readonly PrunedEpisode[], options: PruneOptions): KeepLabels {
   const {
     scene,
-    motion = 'eq4',
+    motion,
     combine = 'and',
     tolerance = DEFAULT_TOLERANCE,
     firstFrame = 'keep',
+    mode = 'drop',
     seed = 0,
   } = options;
-  const detector = scene.kind === 'ddm-net' ? { sceneConfig: scene.model.config } : {};
-  const labels = scene.kind === 'labels' ? { labels: scene.labels === 'phases' ? 'phases' : 'given' } : {};
   return keepLabels(
     {
-      scene: scene.kind,
-      ...labels,
-      ...detector,
-      motion,
+      ...sceneFacts(scene),
+      ...motionFacts(motion),
       combine,
       tolerance,
       firstFrame,
+      mode,
       ...(combine === 'random' ? { seed } : {}),
     },
     episodes.map(({ folder, episode, keep, scene: sceneBits, motion: motionBits }) => ({
@@ -251,7 +229,7 @@ const sum = (values: ArrayLike<number>): number =>
 
 function report(
   episodes: readonly PrunedEpisode[],
-  reasoning: PruneReport['reasoning'],
+  texts: Pick<PruneReport, 'reasoning' | 'fields'>,
   { firstFrame = 'keep' }: PruneOptions,
 ): PruneReport {
   const tasks = new Map<string, { task: string; frames: number; kept: number }>();
@@ -286,28 +264,30 @@ function report(
     why,
     tasks: [...tasks.values()].sort((a, b) => b.frames - a.frames || (a.task < b.task ? -1 : 1)),
     time,
-    reasoning,
+    ...texts,
   };
 }
 
+/** A second pass, over the text alone. */
 async function reasoningStatistics(
-  datasets: readonly LeRobotDataset[],
+  inputs: readonly PruneInput[],
   episodes: readonly PrunedEpisode[],
   signal: AbortSignal | undefined,
-): Promise<PruneReport['reasoning']> {
-  if (datasets.some((dataset) => dataset.features[REASONING_TEXT_KEY]?.dtype !== 'string')) return null;
+): Promise<Pick<PruneReport, 'reasoning' | 'fields'>> {
+  if (inputs.some(({ hasReasoning }) => !hasReasoning)) return { reasoning: null, fields: [] };
   const [before, after] = [new ReasoningCounter(), new ReasoningCounter()];
+  const fields = fieldStatistics();
   let at = 0;
-  for (const dataset of datasets) {
-    for (const range of rangesOf(dataset)) {
+  for (const input of inputs)
+    for await (const batch of input.batches(0, input.numEpisodes, null)) {
       signal?.throwIfAborted();
-      for (const episode of await dataset.readEpisodes(range)) {
+      for (const { episode } of batch) {
         const texts = episode.columns[REASONING_TEXT_KEY]?.values as readonly string[];
         const { keep } = episodes[at++] as PrunedEpisode;
         before.add(texts);
         after.add(texts.map((text, t) => (keep[t] === 1 ? text : '')));
+        fields.add(texts, keep);
       }
     }
-  }
-  return { before: before.statistics(), after: after.statistics() };
+  return { reasoning: { before: before.statistics(), after: after.statistics() }, fields: fields.statistics() };
 }

@@ -12,9 +12,11 @@
  *
  * Shapes: T frames of an episode, H x W pixels, C = 3 x cameras.
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { writeDurable } from '../data/durable-file.js';
 import { SeededRandom } from '../data/random.js';
@@ -22,6 +24,7 @@ import { noGrad, optim, safetensors, scope, type Tensor, torch } from '../torch/
 import { boundaryProbability, DdmNet, type DdmNetConfig } from './ddm-net.js';
 import { PruneError } from './errors.js';
 import { pickBoundaries } from './event-boundaries.js';
+import { loadBackbone } from './resnet-weights.js';
 
 /** Pictures of an episode for the network: uint8 [T, H, W, C], the cameras' RGB one after the other. */
 export interface SceneFrames {
@@ -50,6 +53,10 @@ export interface SceneEventConfig {
   readonly motion_channels: boolean;
   /** Frames between neighbours of a window. */
   readonly stride: number;
+  /** Frames a second of the videos it was trained on; faster ones are looked at in steps. Absent: those that it is applied to. */
+  readonly fps?: number | undefined;
+  /** What it was trained on, where it is applied to other robots; absent for a detector of one's own. */
+  readonly trained_robots?: readonly string[] | undefined;
   /** See PickOptions. */
   readonly threshold: number;
   readonly scope: number;
@@ -93,6 +100,8 @@ export interface TrainSceneOptions {
   readonly windowsPerClass?: number;
   /** Frames of an episode that a step uses; longer ones give a random stretch. */
   readonly maxFrames?: number;
+  /** Weights of a ResNet to start the backbone from (resnet-weights.ts). */
+  readonly backbone?: string;
   readonly seed?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (step: { step: number; steps: number; loss: number; learningRate: number }) => void;
@@ -114,6 +123,7 @@ export async function trainSceneNet(options: TrainSceneOptions): Promise<DdmNet>
   torch.manual_seed(seed);
   const random = new SeededRandom(seed, 0x5ce7e);
   const model = new DdmNet(netConfig(config)).train();
+  if (options.backbone !== undefined) loadBackbone(model, options.backbone, config.cameras.length);
   const optimizer = new optim.AdamW(model.parameters(), { lr: learningRate, weight_decay: weightDecay });
   const schedule = optim.schedules.cosine_with_warmup({
     num_warmup_steps: Math.ceil(steps * 0.05),
@@ -241,6 +251,9 @@ function augment(pixels: Tensor, random: SeededRandom): Tensor {
   return shifted.mul(gain).add(0.4 * random.float() - 0.2);
 }
 
+/** Folder of the detector that ships with the project: `scripts/make-scene-detector.mjs` makes it. */
+export const DEFAULT_DETECTOR = fileURLToPath(new URL('../../models/scene-events', import.meta.url));
+
 /** A trained detector: scores of frames and the boundaries they mean. */
 export class SceneEventModel {
   constructor(
@@ -250,8 +263,17 @@ export class SceneEventModel {
     net.eval();
   }
 
-  /** Probability [T] that an event begins at each frame; frames pass the backbone `batch` at a time. */
-  score(frames: SceneFrames, { batch = 64 }: { batch?: number } = {}): Float32Array {
+  /** Every how many frames of a video a frame of the training data's rate comes. */
+  frameStep(fps: number): number {
+    return this.config.fps === undefined ? 1 : Math.max(1, Math.round(fps / this.config.fps));
+  }
+
+  /**
+   * Probability [T] that an event begins at each frame; frames pass the backbone `batch` at a time. With `every` above 1 the video is looked at as
+   * so many slower ones, each beginning a frame later, so that every frame is seen among neighbours at the rate of the training data.
+   */
+  score(frames: SceneFrames, { batch = 64, every = 1 }: { batch?: number; every?: number } = {}): Float32Array {
+    if (every > 1) return this.#scoreInSteps(frames, every, batch);
     const { image_size, cameras } = this.config;
     if (frames.size !== image_size || frames.channels !== 3 * cameras.length)
       throw new PruneError(
@@ -289,9 +311,39 @@ export class SceneEventModel {
     );
   }
 
-  /** Frames at which events begin. The first frame of an episode is where it begins, not an event. */
-  boundaries(scores: ArrayLike<number>): number[] {
-    return pickBoundaries(scores, { ...this.config, beginIgnore: 1 });
+  #scoreInSteps({ data, numFrames, ...facts }: SceneFrames, every: number, batch: number): Float32Array {
+    const scores = new Float32Array(numFrames);
+    const bytes = facts.size * facts.size * facts.channels;
+    for (let first = 0; first < Math.min(every, numFrames); first++) {
+      const count = Math.ceil((numFrames - first) / every);
+      const slow = new Uint8Array(count * bytes);
+      for (let i = 0; i < count; i++) {
+        const from = (first + i * every) * bytes;
+        slow.set(data.subarray(from, from + bytes), i * bytes);
+      }
+      this.score({ ...facts, data: slow, numFrames: count }, { batch }).forEach((score, i) => {
+        scores[first + i * every] = score;
+      });
+    }
+    return scores;
+  }
+
+  /** Frames at which events begin; `every` as for the scores. The first frame of an episode is where it begins, not an event. */
+  boundaries(scores: ArrayLike<number>, every = 1): number[] {
+    const { threshold, scope } = this.config;
+    // One event is seen from several of the slower videos: the best of its frames counts.
+    return pickBoundaries(scores, { threshold, scope: scope * every + (every >> 1), beginIgnore: 1 });
+  }
+
+  /** Tells weights apart: the start of a hash of all of them. */
+  digest(): string {
+    const hash = createHash('sha256');
+    const state = this.net.state_dict();
+    for (const name of Object.keys(state).sort())
+      hash
+        .update(name)
+        .update(new Uint8Array((state[name] as Tensor).detach().to('float32').data<Float32Array>().slice().buffer));
+    return hash.digest('hex').slice(0, 16);
   }
 
   /** Writes `model.safetensors` and `config.json` into a folder; the configuration last, so that a folder with one is whole. */
@@ -351,6 +403,8 @@ const configSchema = z.object({
   image_size: count,
   motion_channels: z.boolean(),
   stride: count,
+  fps: z.number().positive().optional(),
+  trained_robots: z.array(z.string()).optional(),
   threshold: z.number(),
   scope: z.number().int().nonnegative(),
 });

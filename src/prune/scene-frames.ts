@@ -17,7 +17,7 @@ export async function readSceneFrames(
   range: { readonly from: number; readonly to: number },
   { cameras, size }: SceneFrameOptions,
 ): Promise<SceneFrames[]> {
-  checkCameras(dataset, cameras);
+  checkCameras(dataset.folder, Object.keys(dataset.cameras), cameras);
   const episodes = await dataset.readImages(range, cameras, size);
   return episodes.map((images) =>
     interleave(
@@ -27,18 +27,18 @@ export async function readSceneFrames(
   );
 }
 
-/** Throws PruneError naming the cameras there are, when one of `cameras` is not among them. */
-export function checkCameras(dataset: LeRobotDataset, cameras: readonly string[]): void {
-  const absent = cameras.find((camera) => !(camera in dataset.cameras));
+/** Throws PruneError naming the cameras there are, when one of `cameras` is not among them. @param folder what errors name */
+export function checkCameras(folder: string, known: readonly string[], cameras: readonly string[]): void {
+  const absent = cameras.find((camera) => !known.includes(camera));
   if (absent === undefined && cameras.length > 0) return;
-  const known = Object.keys(dataset.cameras).join(', ') || 'none';
-  throw new PruneError(`The data set has no camera "${absent ?? ''}"; it has: ${known}`, {
-    file: dataset.folder,
-    hint: 'Choose with --cameras',
+  throw new PruneError(`The data set has no camera "${absent ?? ''}"; it has: ${known.join(', ') || 'none'}`, {
+    file: folder,
+    hint: 'Choose with --camera (train-scene: --cameras), or prune with --scene none --combine motion',
   });
 }
 
-function interleave(sequences: readonly ImageSequence[], size: number): SceneFrames {
+/** Several cameras' RGB side by side. */
+export function interleave(sequences: readonly ImageSequence[], size: number): SceneFrames {
   const [first] = sequences as [ImageSequence, ...ImageSequence[]];
   const numFrames = first.data.length / (size * size * 3);
   const channels = 3 * sequences.length;

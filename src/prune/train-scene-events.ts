@@ -6,7 +6,6 @@ import { LeRobotDataset } from '../data/index.js';
 import { SeededRandom } from '../data/random.js';
 import { type BoundaryLabels, boundariesFromPhases, folderName } from './boundary-labels.js';
 import { PruneError } from './errors.js';
-import { type Agreement, type BoundaryPair, boundaryF1 } from './event-boundaries.js';
 import { energyValleys, motionEnergy } from './motion-energy-valleys.js';
 import {
   type LabelledScene,
@@ -17,6 +16,8 @@ import {
   trainSceneNet,
 } from './scene-events.js';
 import { readSceneFrames } from './scene-frames.js';
+import { checkBoundaries } from './scene-layer.js';
+import { type BoundaryVideo, type SceneQuality, sceneQuality } from './scene-quality.js';
 
 export interface TrainSceneEventsOptions extends Omit<TrainSceneOptions, 'scenes' | 'config'> {
   readonly root: string;
@@ -31,9 +32,6 @@ export interface TrainSceneEventsOptions extends Omit<TrainSceneOptions, 'scenes
   readonly onPhase?: (phase: 'reading' | 'training' | 'measuring') => void;
 }
 
-/** F1 over held-out episodes within 0, 1 and 2 frames. */
-export type HeldOutF1 = readonly [Agreement, Agreement, Agreement];
-
 export interface TrainSceneEventsResult {
   readonly model: SceneEventModel;
   readonly trainEpisodes: readonly { readonly folder: string; readonly episode: number }[];
@@ -42,9 +40,9 @@ export interface TrainSceneEventsResult {
   readonly numHeldOut: number;
   /** Of the trained detector, of motion-energy valleys, and of a boundary at every second frame; null without held-out episodes. */
   readonly heldOut: {
-    readonly ddmNet: HeldOutF1;
-    readonly motionEnergy: HeldOutF1;
-    readonly everySecondFrame: HeldOutF1;
+    readonly ddmNet: SceneQuality;
+    readonly motionEnergy: SceneQuality;
+    readonly everySecondFrame: SceneQuality;
   } | null;
   readonly seconds: { readonly reading: number; readonly training: number; readonly measuring: number };
 }
@@ -59,11 +57,13 @@ interface LabelledEpisode {
 
 /** Trains a detector; the episodes and the weights depend on the seed alone. Throws PruneError where labels do not fit the data. */
 export async function trainSceneEvents(options: TrainSceneEventsOptions): Promise<TrainSceneEventsResult> {
-  const { config = SMALL_SCENE_EVENTS, seed = 0, episodes: numTrain = 48, heldOut = 100, onPhase, signal } = options;
+  const { seed = 0, episodes: numTrain = 48, heldOut = 100, onPhase, signal } = options;
   const clock = stopwatch();
   onPhase?.('reading');
   const labelled = shuffled(await labelledEpisodes(options), seed);
   if (labelled.length === 0) throw new PruneError('There is no labelled episode to train on', { file: options.root });
+  const fps = Math.max(...labelled.map(({ dataset }) => dataset.fps));
+  const config = { ...(options.config ?? SMALL_SCENE_EVENTS), fps };
   const training = labelled.slice(0, numTrain);
   const scenes: LabelledScene[] = [];
   for (const one of training) {
@@ -130,12 +130,7 @@ async function readScene(
   const [frames] = await readSceneFrames(dataset, range, { cameras: config.cameras, size: config.image_size });
   if (!frames) throw new PruneError('The episode has no frames', { file: dataset.folder, episode });
   const events = boundaries ?? boundariesFromPhases(await dataset.episode(episode));
-  const outside = events.find((frame) => frame >= frames.numFrames);
-  if (outside !== undefined)
-    throw new PruneError(`A labelled boundary at frame ${outside} of an episode with ${frames.numFrames} frames`, {
-      file: dataset.folder,
-      episode,
-    });
+  checkBoundaries(events, frames.numFrames, { file: dataset.folder, episode });
   return { frames, boundaries: events };
 }
 
@@ -144,7 +139,7 @@ async function measure(
   episodes: readonly LabelledEpisode[],
   signal: AbortSignal | undefined,
 ): Promise<NonNullable<TrainSceneEventsResult['heldOut']>> {
-  const pairs: Record<'ddmNet' | 'motionEnergy' | 'everySecondFrame', BoundaryPair[]> = {
+  const videos: Record<'ddmNet' | 'motionEnergy' | 'everySecondFrame', BoundaryVideo[]> = {
     ddmNet: [],
     motionEnergy: [],
     everySecondFrame: [],
@@ -152,21 +147,21 @@ async function measure(
   for (const one of episodes) {
     signal?.throwIfAborted();
     const { frames, boundaries: truth } = await readScene(one, model.config);
-    pairs.ddmNet.push({ truth, found: model.boundaries(model.score(frames)) });
+    const facts = { truth, numFrames: frames.numFrames, fps: one.dataset.fps };
+    videos.ddmNet.push({ ...facts, found: model.boundaries(model.score(frames)) });
     const range = { from: one.episode, to: one.episode + 1 };
     const [picture] = await readSceneFrames(one.dataset, range, {
       cameras: model.config.cameras.slice(0, 1),
       size: 64,
     });
     const energy = picture ? motionEnergy(picture.data, picture.numFrames, 64) : [];
-    pairs.motionEnergy.push({ truth, found: energyValleys(energy, { fps: one.dataset.fps }) });
+    videos.motionEnergy.push({ ...facts, found: energyValleys(energy, { fps: one.dataset.fps }) });
     const second = Array.from({ length: Math.floor((frames.numFrames - 1) / 2) }, (_, i) => 2 * i + 2);
-    pairs.everySecondFrame.push({ truth, found: second });
+    videos.everySecondFrame.push({ ...facts, found: second });
   }
-  const at = (which: keyof typeof pairs): HeldOutF1 => [
-    boundaryF1(pairs[which], 0),
-    boundaryF1(pairs[which], 1),
-    boundaryF1(pairs[which], 2),
-  ];
-  return { ddmNet: at('ddmNet'), motionEnergy: at('motionEnergy'), everySecondFrame: at('everySecondFrame') };
+  return {
+    ddmNet: sceneQuality(videos.ddmNet),
+    motionEnergy: sceneQuality(videos.motionEnergy),
+    everySecondFrame: sceneQuality(videos.everySecondFrame),
+  };
 }
