@@ -1,5 +1,5 @@
 /** `dualvla eval mm`: the eight multimodal benchmarks, asked and scored, or scored from predictions alone. */
-import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import type { ChatEndpoint } from '../eval/benchmarks/chat-endpoint.js';
 import type { Judge } from '../eval/benchmarks/judge.js';
 import type { RadarModel } from '../eval/benchmarks/radar.js';
 import type { BenchmarkResult } from '../eval/benchmarks/results.js';
+import type { Answerer } from '../eval/multimodal/answerer.js';
 import { CommandError, UsageError } from './errors.js';
 import { oneOf, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
@@ -18,6 +19,7 @@ const EXAMPLES = `Examples:
   dualvla eval mm --data MMStar.tsv --benchmark MMStar --predictions mmstar.jsonl --mode score
   dualvla eval mm --data MMStar TextVQA --model my-vlm@http://localhost:8000/v1 --output outputs/mm/my-vlm --reuse
   dualvla eval mm --data MMVet --model outputs/train/... --judge gpt-4@https://api.example.com/v1
+  dualvla eval mm --data outputs/data/multimodal/test --model outputs/train/... --output outputs/mm/mine
 
 Tables are VLMEvalKit's (docs/multimodal-benchmarks.md). Scoring alone needs no engine and no network.
 `;
@@ -65,7 +67,7 @@ export function registerEvalMm(evaluation: Command): void {
   evaluation
     .command('mm')
     .description('multimodal benchmarks, scored as VLMEvalKit scores them')
-    .option('--data <tables...>', 'VLMEvalKit TSVs: files, or names of benchmarks in --data-root')
+    .option('--data <tables...>', 'VLMEvalKit TSVs: files, folders of them, or names of benchmarks in --data-root')
     .option('--benchmark <name>', "the table's benchmark, where its name does not say it")
     .option('--data-root <dir>', 'where named tables lie (LMUData in the environment, or ~/LMUData)')
     .option('--download', 'fetch named tables that are not there (also hf:owner/name/file.tsv from the hub)')
@@ -130,45 +132,59 @@ async function evalMm(flags: MmFlags): Promise<void> {
     process.stdout.write(`${JSON.stringify(flags.mode === 'infer' ? { usage } : shown)}\n`);
     return;
   }
-  const percent = (rate: number): string => `${(100 * rate).toFixed(1)} %`;
-  const rows = results.map(({ benchmark, main, numRows, uninferableRate, profile, judge }) => [
-    benchmark,
-    main.toFixed(2),
-    String(numRows),
-    percent(uninferableRate),
-    profile,
-    judge,
-  ]);
-  if (rows.length > 0) {
-    const head = ['benchmark', 'score', 'rows', 'not inferable', 'profile', 'judge'];
-    process.stdout.write(`${formatTable([head, ...rows], [1, 2, 3])}\n`);
-  }
+  if (results.length > 0) process.stdout.write(`${resultTable(results)}\n`);
   if (average !== undefined) process.stdout.write(`average of eight: ${average.toFixed(2)}\n`);
   for (const one of usage) process.stdout.write(`${JSON.stringify(one)}\n`);
 }
 
+/** A row a benchmark; the embedded families also with what guessing gets. */
+function resultTable(results: readonly BenchmarkResult[]): string {
+  const guessed = results.some(({ scores }) => scores.chance !== undefined);
+  const rows = results.map(({ benchmark, main, numRows, uninferableRate, profile, judge, scores }) => [
+    benchmark,
+    main.toFixed(2),
+    String(numRows),
+    `${(100 * uninferableRate).toFixed(1)} %`,
+    ...(guessed ? [scores.chance == null ? '-' : (100 * scores.chance).toFixed(1)] : []),
+    profile,
+    judge,
+  ]);
+  const head = ['benchmark', 'score', 'rows', 'not inferable', ...(guessed ? ['by guessing'] : []), 'profile', 'judge'];
+  return formatTable([head, ...rows], guessed ? [1, 2, 3, 4] : [1, 2, 3]);
+}
+
 async function findTables({ data, benchmark, dataRoot, download }: MmFlags): Promise<Table[]> {
-  const { BENCHMARKS, findBenchmark } = await import('../eval/benchmarks/index.js');
-  const names = BENCHMARKS.map(({ name }) => name).join(', ');
+  const { BENCHMARKS, EMBEDDED_BENCHMARKS, findBenchmark } = await import('../eval/benchmarks/index.js');
+  const names = [...BENCHMARKS, ...EMBEDDED_BENCHMARKS].map(({ name }) => name).join(', ');
   const root = dataRoot ?? process.env.LMUData ?? join(homedir(), 'LMUData');
   const given = benchmark === undefined ? undefined : findBenchmark(benchmark);
   if (benchmark !== undefined && !given)
     throw new UsageError(`there is no benchmark '${benchmark}'; there are ${names}`);
   return Promise.all(
-    required(data, '--data <tables...>').map(async (name): Promise<Table> => {
-      const base = (name.split(/[\\/]/).at(-1) as string).replace(/\.tsv$/, '');
-      const found = given ?? findBenchmark(base);
-      const isPath = !name.startsWith('hf:') && (name.endsWith('.tsv') || existsSync(name));
-      if (isPath && !existsSync(name)) throw new UsageError(`there is no table ${name}`);
-      if (!found) throw new UsageError(`'${name}' does not say its benchmark; name it with --benchmark: ${names}`);
-      if (isPath) return { benchmark: found, path: name };
-      const candidates = name.startsWith('hf:')
-        ? [base]
-        : [...found.tables.filter((table) => table === base), ...found.tables];
-      const path = candidates.map((table) => join(root, `${table}.tsv`)).find((file) => existsSync(file));
-      return { benchmark: found, path: path ?? (await fetched(name, candidates, root, download)) };
-    }),
+    required(data, '--data <tables...>')
+      .flatMap(tablesOfFolder)
+      .map(async (name): Promise<Table> => {
+        const base = (name.split(/[\\/]/).at(-1) as string).replace(/\.tsv$/, '');
+        const found = given ?? findBenchmark(base);
+        const isPath = !name.startsWith('hf:') && (name.endsWith('.tsv') || existsSync(name));
+        if (isPath && !existsSync(name)) throw new UsageError(`there is no table ${name}`);
+        if (!found) throw new UsageError(`'${name}' does not say its benchmark; name it with --benchmark: ${names}`);
+        if (isPath) return { benchmark: found, path: name };
+        const candidates = name.startsWith('hf:')
+          ? [base]
+          : [...found.tables.filter((table) => table === base), ...found.tables];
+        const path = candidates.map((table) => join(root, `${table}.tsv`)).find((file) => existsSync(file));
+        return { benchmark: found, path: path ?? (await fetched(name, candidates, root, download)) };
+      }),
   );
+}
+
+/** The tables of a folder in order of their names; anything else is a table itself. */
+function tablesOfFolder(path: string): string[] {
+  if (!existsSync(path) || !statSync(path).isDirectory()) return [path];
+  const tables = readdirSync(path).filter((name) => name.endsWith('.tsv'));
+  if (tables.length === 0) throw new UsageError(`there is no .tsv in ${path}`);
+  return tables.sort().map((name) => join(path, name));
 }
 
 /** A table that is not there: from VLMEvalKit's place or the hub, if that is wanted. */
@@ -205,9 +221,11 @@ async function infer(flags: MmFlags, tables: readonly Table[], signal: AbortSign
     rmSync(path);
   }
   const lock = await lockOf(output);
+  /** By the longest answer. */
+  const answerers = new Map<number, Answerer>();
   try {
     for (const table of tables) {
-      const progress = new Progress(table.benchmark.name, 1);
+      let progress: Progress | undefined;
       const options = {
         benchmark: table.benchmark,
         set: QuestionSet.open(table.path),
@@ -215,12 +233,17 @@ async function infer(flags: MmFlags, tables: readonly Table[], signal: AbortSign
         wording,
         path: answersPath(flags, table),
         signal,
-        onProgress: (done: number, total: number) => progress.update(done / total),
+        onProgress: (done: number, total: number) => {
+          progress ??= new Progress(table.benchmark.name, total);
+          progress.update(done);
+        },
         ...(flags.limit === undefined ? {} : { limit: flags.limit }),
       };
       if (endpoint) await askEndpoint(endpoint, flags.concurrency, options);
       else {
-        const answerer = await checkpointOf(who, table.benchmark, flags.device);
+        const { maxTokens } = table.benchmark;
+        const answerer = answerers.get(maxTokens) ?? (await checkpointOf(who, maxTokens, flags.device));
+        answerers.set(maxTokens, answerer);
         await askAnswerer(answerer, await checkpointName(who), 16, options);
       }
     }
@@ -238,7 +261,7 @@ async function lockOf(output: string): Promise<{ release(): void }> {
   throw new CommandError(`${output} is being written by process ${lock.pid} on ${lock.host}; next: another --output`);
 }
 
-async function checkpointOf(path: string, { maxTokens }: Benchmark, device: string) {
+async function checkpointOf(path: string, maxTokens: number, device: string): Promise<Answerer> {
   if (!existsSync(path)) throw new UsageError(`--model: ${path} is no checkpoint, and no name@url of an endpoint`);
   const { loadCheckpointAnswerer } = await import('../eval/checkpoint-answerer.js');
   return loadCheckpointAnswerer(path, { device, maxTokens });
@@ -361,12 +384,15 @@ function readSummary(path: string): RadarModel {
   return { name: summary.model, results: summary.results };
 }
 
-/** The average, where all eight are there. */
+/** The average, where all eight benchmarks or all eight embedded families are there. */
 async function averageOf(results: readonly BenchmarkResult[]): Promise<number | undefined> {
-  const { BENCHMARKS } = await import('../eval/benchmarks/index.js');
+  const { BENCHMARKS, EMBEDDED_BENCHMARKS } = await import('../eval/benchmarks/index.js');
   const { averageOfEight } = await import('../eval/benchmarks/results.js');
-  const mains = BENCHMARKS.map(({ name }) => results.find(({ benchmark }) => benchmark === name)?.main);
-  return mains.every((main) => main !== undefined) ? averageOfEight(mains) : undefined;
+  for (const suite of [BENCHMARKS, EMBEDDED_BENCHMARKS]) {
+    const mains = suite.map(({ name }) => results.find(({ benchmark }) => benchmark === name)?.main);
+    if (mains.every((main) => main !== undefined)) return averageOfEight(mains);
+  }
+  return undefined;
 }
 
 function parsePrice(text: string): { prompt: number; reply: number } {

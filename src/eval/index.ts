@@ -1,12 +1,23 @@
 /** Closed-loop evaluation: rollouts of a policy, success tables with intervals, the report. */
+export * from './benchmarks/index.js';
 export type { Curve, SuccessRow } from './charts.js';
 export { type Report, renderReport } from './demo-report.js';
 export * from './multimodal/index.js';
 export type { ReportVideo } from './report.js';
+export * from './simpler-env/index.js';
 export { readStudyRecord, type StudyRecord, studyPaths } from './study-folder.js';
 export { writeStudyReports } from './study-report.js';
 export { answer, compare, readStudyResults, type StudyResults, type Verdict } from './study-results.js';
 export { type Estimate, estimateMean, studentQuantile } from './study-statistics.js';
+export {
+  comparePairs,
+  countPairs,
+  mcNemarTest,
+  meanPairedDifference,
+  type PairedComparison,
+  type PairedCounts,
+  pairedInterval,
+} from './success-comparison.js';
 export {
   cellKey,
   cellsOf,
@@ -16,4 +27,4 @@ export {
   type TriedEpisode,
   tallySuccess,
 } from './success-table.js';
-export { type Count, type Interval, meanRate, wilsonInterval } from './wilson.js';
+export { type Count, type Interval, meanRate, scoreInterval, wilsonInterval } from './wilson.js';

@@ -75,6 +75,8 @@ export class AnsweredRows {
   /** The table's columns, by VLMEvalKit's lower-cased names (option letters stay). */
   readonly columns: ReadonlyMap<string, Column>;
   readonly predictions: readonly string[];
+  /** The predictions themselves, before any file. */
+  readonly given: readonly string[];
   /** Rows of the question set, in its order. */
   readonly rows: readonly number[];
 
@@ -95,6 +97,7 @@ export class AnsweredRows {
     const said = rows.map((row) => predictions.get(String(set.indices[row])) as string);
     const prediction = through({ kind: 'text', cells: said });
     this.rows = rows;
+    this.given = said;
     this.indices = rows.map((row) => set.indices[row] as RowIndex);
     this.columns = new Map(
       [...set.columns].map(([name, column]) => [columnName(name), through(takeRows(column, rows))]),

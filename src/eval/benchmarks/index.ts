@@ -1,6 +1,7 @@
 /** The eight multimodal benchmarks of the paper, scored as VLMEvalKit scores them. Works without engine, accelerator or network. */
 import type { Benchmark } from './benchmark.js';
 import { docvqa } from './docvqa.js';
+import { EMBEDDED_BENCHMARKS } from './embedded.js';
 import { infovqa } from './infovqa.js';
 import { mmvet } from './mm-vet.js';
 import { mmbench } from './mmbench.js';
@@ -14,9 +15,9 @@ export const BENCHMARKS: readonly Benchmark[] = [mmmu, mmvet, mmstar, ocrbench, 
 
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
-/** By short name, the paper's or that of a VLMEvalKit table, in any case; undefined if there is none. */
+/** By short name, the paper's, that of a VLMEvalKit table or of an embedded family, in any case; undefined if there is none. */
 export function findBenchmark(name: string): Benchmark | undefined {
-  return BENCHMARKS.find(({ id, name: shown, tables }) =>
+  return [...BENCHMARKS, ...EMBEDDED_BENCHMARKS].find(({ id, name: shown, tables }) =>
     [id, shown, ...tables].some((one) => plain(one) === plain(name)),
   );
 }
@@ -31,3 +32,4 @@ export { PREDICTION, PREDICTIONS_HEADER, readPredictions } from './predictions.j
 export { OWN_WORDING, readWording, type Wording } from './prompts.js';
 export { QuestionSet, type RowIndex } from './question-set.js';
 export { averageOfEight, type BenchmarkResult, type ScoreRequest, scoreBenchmark } from './results.js';
+export { EMBEDDED_BENCHMARKS };

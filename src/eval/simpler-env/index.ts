@@ -10,11 +10,18 @@ export {
   type SimplerRobot,
 } from './action-processing.js';
 export { type AverageResult, type ColumnResult, type SimplerSummary, summariseSimpler } from './aggregate.js';
-export { type Column, GROUPS, type Group, OTHER_COLUMNS, PAPER_COLUMNS, type Unit } from './columns.js';
+export {
+  type Column as SimplerColumn,
+  GROUPS as SIMPLER_GROUPS,
+  type Group as SimplerGroup,
+  OTHER_COLUMNS,
+  PAPER_COLUMNS,
+  type Unit as SimplerUnit,
+} from './columns.js';
 export { compareSimpler, type SimplerComparison } from './compare.js';
 export {
-  type ReadOptions,
-  type ResultsHeader,
+  type ReadOptions as SimplerReadOptions,
+  type ResultsHeader as SimplerResultsHeader,
   readSimplerResults,
   type SimplerEpisode,
   type SimplerResults,
@@ -22,14 +29,21 @@ export {
 export { SimplerEnvError } from './errors.js';
 export {
   INSTRUCTVLA_WIDOWX_STEPS,
-  ROBOTS,
+  ROBOTS as SIMPLER_ROBOTS,
   SIMPLER_RUNS,
   type SimplerRun,
   type SimplerSetting,
   type SimplerTask,
 } from './manifest.js';
 export { type CheckedPaperRow, checkPaperTable, PAPER_TABLE, type PaperRow } from './paper-table.js';
-export { type Plan, type PlannedRun, type PlanOptions, planSimpler, STEP_LIMITS, type StepLimits } from './plan.js';
+export {
+  type Plan as SimplerPlan,
+  type PlannedRun,
+  type PlanOptions as SimplerPlanOptions,
+  planSimpler,
+  STEP_LIMITS,
+  type StepLimits,
+} from './plan.js';
 export { proprioception } from './proprioception.js';
 export {
   besideThePaper,

@@ -12,8 +12,8 @@ import {
   PROCESSING,
   planSimpler,
   proprioception,
-  ROBOTS,
   readSimplerResults,
+  SIMPLER_ROBOTS,
   SIMPLER_RUNS,
   type SimplerPolicy,
   type SimplerRobot,
@@ -104,7 +104,7 @@ describe('runs', () => {
     const golden = goldenLines<SimplerRun & { success?: string; grasped?: string }>('simpler', 'runs.jsonl');
     const stripped = golden.map(({ success: _success, grasped: _grasped, ...run }) => run);
     expect(SIMPLER_RUNS).toEqual(stripped);
-    expect(ROBOTS).toEqual(goldenJson<{ common: unknown }>('simpler', 'expected.json').common);
+    expect(SIMPLER_ROBOTS).toEqual(goldenJson<{ common: unknown }>('simpler', 'expected.json').common);
   });
 });
 
