@@ -125,19 +125,29 @@ export const HYPOTHESES: readonly Hypothesis[] = [
       { a: 'base', b: 'continued', measure: 'success', side: 'below' },
       { a: 'base', b: 'no-text', measure: 'success', side: 'below' },
     ],
-    beside: [{ a: 'base', b: 'specialist', measure: 'success' }],
+    beside: [
+      { a: 'base', b: 'specialist', measure: 'success' },
+      { a: 'base', b: 'continued', measure: 'actionError' },
+      { a: 'base', b: 'no-text', measure: 'actionError' },
+    ],
   },
   {
     id: 'H2',
     claim: 'DualVLA acts better than the reasoning base',
     parts: [{ a: 'dualvla', b: 'base', measure: 'success', side: 'above' }],
-    beside: [{ a: 'dualvla', b: 'plain', measure: 'success' }],
+    beside: [
+      { a: 'dualvla', b: 'plain', measure: 'success' },
+      { a: 'dualvla', b: 'base', measure: 'actionError' },
+    ],
   },
   {
     id: 'H3',
     claim: 'DualVLA acts as well as the specialist (3 points allowed)',
     parts: [{ a: 'dualvla', b: 'specialist', measure: 'success', side: 'above', margin: 3 }],
-    beside: [{ a: 'dualvla', b: 'continued', measure: 'success' }],
+    beside: [
+      { a: 'dualvla', b: 'continued', measure: 'success' },
+      { a: 'dualvla', b: 'specialist', measure: 'actionError' },
+    ],
   },
   {
     id: 'H4',
@@ -153,6 +163,15 @@ export const HYPOTHESES: readonly Hypothesis[] = [
     claim: 'without the reasoning teacher multimodal accuracy falls',
     parts: [{ a: 'no-reasoning-teacher', b: 'dualvla', measure: 'multimodal', side: 'below' }],
     beside: [{ a: 'dualvla', b: 'base', measure: 'multimodal' }],
+  },
+  {
+    id: 'H5-few',
+    claim: 'the same where the last stage has few questions and can forget',
+    parts: [{ a: 'no-reasoning-teacher-few', b: 'dualvla-few', measure: 'multimodal', side: 'below' }],
+    beside: [
+      { a: 'dualvla-few', b: 'base', measure: 'multimodal' },
+      { a: 'no-reasoning-teacher-few', b: 'base', measure: 'multimodal' },
+    ],
   },
   {
     id: 'H6',
