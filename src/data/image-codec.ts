@@ -18,6 +18,16 @@ export function encodePngs({ data, width, height }: ImageSequence): Uint8Array[]
   );
 }
 
+/** Larger pictures are none that a robot's camera takes; a damaged header easily says so. */
+const MAX_PIXELS = 2 ** 26;
+
+/** A damaged declaration asks for pictures of any size. Throws ImageError for one that no picture of this size was meant to be scaled to. */
+function checkSize(ownPixels: number, width: number, height: number): void {
+  const pixels = width * height;
+  if (pixels > MAX_PIXELS || (pixels > 2 ** 20 && pixels > 16 * ownPixels))
+    throw new ImageError(`A picture of ${ownPixels} pixels where ${width} x ${height} are declared`);
+}
+
 /**
  * Decodes a picture into uint8 RGB [height, width, 3], scaled with bicubic interpolation where its own size differs.
  * Throws ImageError for bytes that are no picture.
@@ -29,7 +39,10 @@ export async function decodeImage(bytes: Uint8Array, width: number, height: numb
   }
   try {
     const sharp = await loadSharp();
-    const { data } = await sharp(bytes)
+    const picture = sharp(bytes, { limitInputPixels: MAX_PIXELS });
+    const own = await picture.metadata();
+    checkSize((own.width ?? 0) * (own.height ?? 0), width, height);
+    const { data } = await picture
       .removeAlpha()
       .toColourspace('srgb')
       .resize(width, height, { fit: 'fill', kernel: 'cubic' })
@@ -38,6 +51,7 @@ export async function decodeImage(bytes: Uint8Array, width: number, height: numb
     if (data.length !== width * height * 3) throw new Error(`${data.length} bytes, expected ${width * height * 3}`);
     return data;
   } catch (cause) {
+    if (cause instanceof ImageError) throw cause;
     throw new ImageError(`The picture does not decode: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });

@@ -38,7 +38,7 @@ export * from './rlds-transforms.js';
 export * from './statistics.js';
 export { syntheticEpisode, syntheticFeatures } from './synthetic-episode.js';
 export { frameTfRecord, readTfRecords, type TfRecord } from './tfrecord.js';
-export { decodeExample, type Example, encodeExample } from './tfrecord-example.js';
+export { decodeExample, type Example, type ExampleValue, encodeExample } from './tfrecord-example.js';
 export {
   type DatasetProblem,
   type ValidateOptions,

@@ -338,10 +338,13 @@ export class LeRobotDataset {
     for (const record of records) {
       const origin = { file: this.dataPath(record), episode: record.index };
       const encoded = await this.encodedPictures(record, key);
-      const data = new Uint8Array(record.length * size);
+      let data = new Uint8Array(0);
       for (const [t, bytes] of encoded.entries()) {
         try {
-          data.set(await decodeImage(bytes, width, height), t * size);
+          const pixels = await decodeImage(bytes, width, height);
+          // Only once a picture has shown that the declared size is meant.
+          if (t === 0) data = new Uint8Array(record.length * size);
+          data.set(pixels, t * size);
         } catch (cause) {
           throw new CorruptDatasetError(cause instanceof Error ? cause.message : String(cause), {
             ...origin,

@@ -167,8 +167,7 @@ class Entry {
         const turn = conversations[k] as { from?: unknown; value?: unknown } | null;
         const speaker = k === i ? 'human' : 'gpt';
         if (typeof turn !== 'object' || turn === null) throw wrong('Expected {from, value}', field);
-        if (turn.from !== speaker)
-          throw wrong(`Expected "${speaker}", found ${JSON.stringify(turn.from)}`, `${field}.from`);
+        if (turn.from !== speaker) throw wrong(`Expected "${speaker}", found ${named(turn.from)}`, `${field}.from`);
         return this.text(`${field}.value`, turn.value).replace(IMAGE_MARK, '\n').trim();
       }) as [string, string];
       if (question === '') throw wrong('The question is empty', `conversations[${i}].value`);
@@ -177,3 +176,6 @@ class Entry {
     return turns;
   }
 }
+
+const named = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : value === null ? 'null' : typeof value;

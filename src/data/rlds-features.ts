@@ -82,10 +82,11 @@ function leafOf(node: Tree, file: string, field: string): Pick<RldsLeaf, 'kind' 
     return { kind: 'image', dtype: 'uint8', shape: shapeOf(node.image, file, field), encoding: 'none' };
   if (isTree(node.classLabel)) return { kind: 'numeric', dtype: 'int64', shape: [], encoding: 'none' };
   if (isTree(node.tensor)) {
-    const dtype = String(node.tensor.dtype ?? '');
-    const encoding = String(node.tensor.encoding ?? 'none').toLowerCase();
+    const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+    const dtype = text(node.tensor.dtype);
+    const encoding = text(node.tensor.encoding ?? 'none').toLowerCase();
     if (encoding !== 'none' && encoding !== 'bytes' && encoding !== 'zlib')
-      throw new CorruptDatasetError(`Unknown encoding "${encoding}" of a tensor`, { file, field });
+      throw new CorruptDatasetError(`Unknown encoding "${encoding.slice(0, 40)}" of a tensor`, { file, field });
     const shape = shapeOf(node.tensor, file, field);
     const isText = dtype === 'string' || dtype === 'object';
     return { kind: isText ? 'text' : 'numeric', dtype: isText ? 'string' : dtype, shape, encoding };
@@ -97,9 +98,13 @@ function shapeOf(node: Tree, file: string, field: string): number[] {
   const dimensions = isTree(node.shape) ? (node.shape.dimensions ?? []) : [];
   if (!Array.isArray(dimensions)) throw new CorruptDatasetError('A shape is no list', { file, field });
   return dimensions.map((dimension) => {
-    const size = Number(dimension);
+    const known = typeof dimension === 'number' || typeof dimension === 'string';
+    const size = known ? Number(dimension) : Number.NaN;
     if (!Number.isSafeInteger(size) || size < -1 || size > 2 ** 31)
-      throw new CorruptDatasetError(`A size of ${String(dimension)}`, { file, field });
+      throw new CorruptDatasetError(`A size of ${known ? String(dimension).slice(0, 40) : typeof dimension}`, {
+        file,
+        field,
+      });
     return size;
   });
 }

@@ -219,15 +219,19 @@ export function statsToJson(stats: FeatureStats, image: boolean): StatsJson {
   return json;
 }
 
-const flatNumbers = (value: unknown): number[] =>
-  Array.isArray(value) ? value.flat(Number.POSITIVE_INFINITY).map(Number) : [Number(value)];
+/** The numbers of nested lists; NaN for anything else. Statistics of pictures lie three lists deep. */
+function flatNumbers(value: unknown, depth = 0): number[] {
+  if (typeof value === 'number') return [value];
+  if (!Array.isArray(value) || depth > 8) return [Number.NaN];
+  return value.flatMap((inner) => flatNumbers(inner, depth + 1));
+}
 
 /** Reads what `statsToJson` or LeRobot writes. Returns undefined when it is not a table of statistics. */
 export function statsFromJson(json: unknown): FeatureStats | undefined {
   if (typeof json !== 'object' || json === null) return undefined;
   const table = json as Record<string, unknown>;
   if (!['min', 'max', 'mean', 'std'].every((key) => key in table)) return undefined;
-  const quantiles = Object.fromEntries(Object.keys(QUANTILES).map((name) => [name, flatNumbers(table[name])]));
+  const quantiles = Object.fromEntries(Object.keys(QUANTILES).map((name) => [name, flatNumbers(table[name] ?? [])]));
   const complete = Object.keys(QUANTILES).every((name) => name in table);
   return {
     min: flatNumbers(table.min),
