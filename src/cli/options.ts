@@ -1,4 +1,5 @@
 /** Values of options, checked as they are read; a wrong one is wrong usage. */
+import type { Command } from 'commander';
 import { UsageError } from './errors.js';
 
 /** A whole number of at least `low`. */
@@ -33,4 +34,19 @@ export function list(text: string): string[] {
 export function required<T>(value: T | undefined, option: string): T {
   if (value === undefined) throw new UsageError(`option ${option} is needed`);
   return value;
+}
+
+/**
+ * The options of a verb within a verb, where both have some of the same name: those written after its own name, else those written before
+ * it, else its own defaults. (Commander's optsWithGlobals lets the outer verb's defaults win.)
+ */
+export function ownOptions<T>(command: Command): T {
+  const outer = command.parent;
+  const merged: Record<string, unknown> = { ...command.opts() };
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (command.getOptionValueSource(name) !== 'cli' && outer?.getOptionValueSource(name) === 'cli')
+      merged[name] = outer.getOptionValue(name);
+  }
+  return merged as T;
 }

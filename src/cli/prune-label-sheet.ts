@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { datasetFolder } from './dataset-argument.js';
 import { CommandError, UsageError } from './errors.js';
-import { required, wholeNumber } from './options.js';
+import { ownOptions, required, wholeNumber } from './options.js';
 import { print } from './prune-print.js';
 import { refuseExisting } from './prune-run.js';
 
@@ -19,7 +19,7 @@ interface SheetFlags {
   episode?: number;
   folder: string;
   camera?: string[];
-  labels: string;
+  labels?: string;
   every?: number;
   columns: number;
   size: number;
@@ -46,9 +46,7 @@ export function registerLabelSheet(prune: Command): void {
     .option('--overwrite', 'replace the picture that is there')
     .option('--json', 'print a summary as JSON')
     .addHelpText('before', EXAMPLES)
-    .action((directory: string, _own: SheetFlags, command: Command) =>
-      labelSheet(directory, command.optsWithGlobals()),
-    );
+    .action((directory: string, _own: SheetFlags, command: Command) => labelSheet(directory, ownOptions(command)));
 }
 
 async function labelSheet(name: string, flags: SheetFlags): Promise<void> {
@@ -67,13 +65,12 @@ async function labelSheet(name: string, flags: SheetFlags): Promise<void> {
     throw new UsageError(`there is no episode ${wanted}: ${input.label} has 0 to ${input.numEpisodes - 1}`);
   const camera = flags.camera?.[0] ?? input.cameras[0];
   if (camera === undefined) throw new CommandError(`${input.label} has no camera`);
-  // The outer verb's default of --labels means the data set's own phases, which are no file.
-  const given = flags.labels === 'phases' ? [] : readBoundaryLabels(flags.labels);
+  const given = flags.labels === undefined ? [] : readBoundaryLabels(flags.labels);
   const line = given.find(({ folder, episode }) => folder === input.name && episode === wanted);
   for await (const [one] of input.batches(wanted, wanted + 1, { cameras: [camera], size: flags.size })) {
     if (!one?.frames) throw new CommandError(`${input.label}: episode ${wanted} has no pictures`);
     const { episode, frames } = one;
-    if (line) checkBoundaries(line.boundaries, episode.length, { file: flags.labels, episode: wanted });
+    if (line) checkBoundaries(line.boundaries, episode.length, { file: flags.labels as string, episode: wanted });
     let motion = null;
     let without = '';
     try {

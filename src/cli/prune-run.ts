@@ -207,7 +207,10 @@ async function writeCopy(
 }
 
 function tell({ report }: PruneResult, targets: Targets, flags: PruneFlags, out: string): void {
-  if (flags.json) return print(JSON.stringify({ ...report, out }));
+  if (flags.json) {
+    print(JSON.stringify({ ...report, out }));
+    return;
+  }
   printReport(report, flags);
   const written: [string, string | null | undefined][] = [
     ['labels', targets.labels],

@@ -1,7 +1,7 @@
 /** `dualvla prune train-scene`: the scene layer's event detector, trained on some labelled episodes. */
 import type { Command } from 'commander';
 import { datasetFolder } from './dataset-argument.js';
-import { list, required, wholeNumber } from './options.js';
+import { list, ownOptions, required, wholeNumber } from './options.js';
 import { print, printTraining } from './prune-print.js';
 import { dataSetsIn, refuseExisting } from './prune-run.js';
 import { withStopSignal } from './stop-signal.js';
@@ -47,10 +47,7 @@ export function registerTrainScene(prune: Command): void {
     .option('--overwrite', 'replace the detector that is there')
     .option('--json', 'print a summary as JSON')
     .addHelpText('before', EXAMPLES)
-    // Options that both verbs have are read by the outer one.
-    .action((directory: string, _own: TrainFlags, command: Command) =>
-      trainScene(directory, command.optsWithGlobals()),
-    );
+    .action((directory: string, _own: TrainFlags, command: Command) => trainScene(directory, ownOptions(command)));
 }
 
 async function trainScene(name: string, flags: TrainFlags): Promise<void> {

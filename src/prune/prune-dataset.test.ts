@@ -16,7 +16,7 @@ import { keepOfFrames } from './keep-labels.js';
 import { motionLabelsOfStates } from './kinematics.js';
 import { pruneDatasets } from './prune-dataset.js';
 import { leRobotInput, openPruneInputs, type PruneInput } from './prune-input.js';
-import { writeReportPage, writeTimeline } from './report-page.js';
+import { writeTimeline } from './report-page.js';
 import { writePrunedDatasets } from './write-pruned.js';
 
 let root: string;

@@ -19,6 +19,8 @@ export interface PageOptions {
   readonly perFolder?: number;
 }
 
+/** Instructions in the table, those of most frames. */
+const MAX_TASKS = 20;
 /** Pictures in the page, pixels. */
 const PICTURE = 96;
 
@@ -130,7 +132,7 @@ function overTime({ time }: PruneReport): string {
 
 function tasks({ tasks: list }: PruneReport): string {
   const rows = list
-    .slice(0, 40)
+    .slice(0, MAX_TASKS)
     .map((task) => [
       escapeHtml(task.task),
       count(task.frames),
@@ -138,7 +140,7 @@ function tasks({ tasks: list }: PruneReport): string {
       share(task.kept, task.frames),
       bar(task.kept, task.frames),
     ]);
-  const rest = list.length > 40 ? `<p class="note">and ${list.length - 40} more instructions</p>` : '';
+  const rest = list.length > MAX_TASKS ? `<p class="note">and ${list.length - MAX_TASKS} more instructions</p>` : '';
   return table(['instruction', 'frames', 'kept', 'share', ''], rows, [1, 2, 3]) + rest;
 }
 

@@ -24,7 +24,7 @@ export const FIGURE_STYLE = `
 .figure .mean { stroke: var(--faint); stroke-dasharray: 4 3; }
 .figure .frame { fill: none; stroke: var(--line); stroke-width: 1; } .figure .frame.on { stroke: var(--kept); stroke-width: 4; }
 .said { list-style: none; margin: 10px 0 0; padding: 0; font-size: 13.5px; }
-.said li { border-left: 4px solid var(--track); padding: 3px 0 3px 12px; margin: 3px 0; white-space: pre-line; }
+.said li { border-left: 4px solid var(--track); padding: 3px 0 3px 12px; margin: 3px 0; }
 .said li.on { border-color: var(--kept); } .said b { font-variant-numeric: tabular-nums; }
 .said li:not(.on) span { color: var(--faint); text-decoration: line-through; text-decoration-color: var(--faint); }
 `;
@@ -147,7 +147,7 @@ function texts(episode: Episode, { keep }: PrunedEpisode, numTexts: number): str
   }
   const items = runs.slice(0, numTexts).map(({ from, to, on }) => {
     const frames = from === to ? `frame ${from}` : `frames ${from} to ${to}`;
-    const text = all[from] === '' ? '(none)' : escapeHtml(all[from] ?? '');
+    const text = all[from] === '' ? '(none)' : escapeHtml(all[from] ?? '').replaceAll('\n', ' <i>·</i> ');
     return `<li class="${on ? 'on' : ''}"><b>${frames}, ${on ? 'kept' : 'dropped'}:</b> <span>${text}</span></li>`;
   });
   const rest = runs.length - items.length;
