@@ -16,7 +16,7 @@ const vec3 = z.tuple([z.number(), z.number(), z.number()]);
 const stepSchema = z.object({
   /** Measured before the action: x y z (m) roll pitch yaw (rad) gripper (1 open). */
   state: z.array(z.number()).length(7),
-  /** Asked for: six deltas (m, rad) and the gripper (1 open). */
+  /** Asked for: six deltas (m, rad) and the gripper (1 open); float32 to the last bit, so that an episode can be run again. */
   action: z.array(z.number()).length(7),
   /** Text generated for the chunk in use; null where reasoning was skipped, or for a policy that does not reason. */
   reasoning: z.string().nullable(),
@@ -69,6 +69,8 @@ export class TraceFileError extends Error {
 }
 
 const digits = (value: number): number => Math.round(value * 1e6) / 1e6;
+/** The shortest number that is this float32 again. */
+const exact = (value: number): number => Number(Math.fround(value).toPrecision(9));
 
 /** What is true before an action is carried out. */
 export function traceStep(env: Env, action: ArrayLike<number>, reasoning: string | null): StepTrace {
@@ -82,7 +84,7 @@ export function traceStep(env: Env, action: ArrayLike<number>, reasoning: string
   const [u, v] = gripperInImage(env);
   return {
     state: Array.from(env.world.proprioception(), digits),
-    action: Array.from(action, digits),
+    action: Array.from(action, exact),
     reasoning,
     phase: phase satisfies Phase,
     progress: digits(progress),

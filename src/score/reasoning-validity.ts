@@ -1,6 +1,6 @@
 /**
  * Stated reasoning against what was true: the subtask against the phase, boxes against where things were, sides against offsets, the stated
- * move against the motion carried out. Any text can be judged; what cannot be read counts as wrong where it should have been said.
+ * move against the motion that it describes (move-alignment.ts). Any text can be judged; what cannot be read counts as wrong where it should have been said.
  *
  * Knows nothing of marks.
  */
@@ -8,17 +8,12 @@ import type { EpisodeTrace, StepTrace } from '../eval/trace.js';
 import { parseReasoning } from '../sim/annotation-format.js';
 import { type PlanWords, phasesOfSubtask, planWords } from '../sim/annotation-plan.js';
 import { taskOf } from '../sim/index.js';
+import { moveAlignment, STILL, statementSteps } from './move-alignment.js';
 
 /** Seconds by which a statement may come early or late: the spread of cuts in the annotations (docs/annotations.md). */
 export const TIME_TOLERANCE = 0.4;
 /** Distance, in sides of the picture, between a stated and a true centre: a cell of the layout's grid. Its resolution comes on top. */
 export const PLACE_TOLERANCE = 0.1;
-/** Seconds of motion that a stated move is compared with, before and after it: three steps at 5 Hz, as the primitives. */
-export const MOTION_SECONDS = 0.6;
-/** Metres from which a motion counts as one in that direction or against it. */
-export const MOTION_NOISE = 0.005;
-/** Metres below which `stop` and `right here` are true: the primitives' threshold. */
-export const STILL = 0.03;
 
 /** What one step's text states, each right (1), wrong (0) or in between; null where it states nothing of the kind. */
 export interface StepValidity {
@@ -50,12 +45,14 @@ export function judgeSteps(episode: EpisodeTrace): (StepValidity | null)[] {
     subjectNoun,
     ...(referenceNoun === undefined ? {} : { referenceNoun }),
   });
+  const said = statementSteps(episode);
   return episode.trace.map((step, t) =>
-    step.reasoning === null ? null : judgeStep(step.reasoning, t, episode, words),
+    step.reasoning === null ? null : judgeStep(step.reasoning, t, said[t] as number, episode, words),
   );
 }
 
-function judgeStep(text: string, t: number, episode: EpisodeTrace, words: PlanWords): StepValidity {
+/** @param said the step at which the words were said */
+function judgeStep(text: string, t: number, said: number, episode: EpisodeTrace, words: PlanWords): StepValidity {
   const { trace, controlHz } = episode;
   const step = trace[t] as StepTrace;
   const { fields, objects, gripper, resolution, faults } = parseReasoning(text);
@@ -75,7 +72,7 @@ function judgeStep(text: string, t: number, episode: EpisodeTrace, words: PlanWo
           ? 1
           : 0,
     side: fields['MOVE REASONING'] === undefined ? null : sideRight(fields['MOVE REASONING'], step, words),
-    move: fields.MOVE === undefined ? null : moveRight(fields.MOVE, t, episode),
+    move: fields.MOVE === undefined ? null : moveAlignment(fields.MOVE, said, episode),
     malformed: faults.length > 0 || fields.SUBTASK === undefined,
   };
 }
@@ -120,49 +117,6 @@ function sideRight(text: string, step: StepTrace, words: PlanWords): number | nu
   const [, axis, sign] = stated;
   // Passing by what was ahead makes the statement stale, not yet wrong.
   return (offset[axis] as number) * sign > -STILL ? 1 : 0;
-}
-
-const MOVES: Readonly<Record<string, readonly [number, 1 | -1]>> = {
-  forward: [0, 1],
-  backward: [0, -1],
-  left: [1, 1],
-  right: [1, -1],
-  up: [2, 1],
-  down: [2, -1],
-};
-
-/** The stated move against the motion just before and just after: the better of the two. 0 for words that are no move. */
-export function moveRight(move: string, t: number, { trace, controlHz, end }: EpisodeTrace): number {
-  const span = Math.max(1, Math.round(MOTION_SECONDS * controlHz));
-  const at = (i: number): readonly number[] =>
-    i >= trace.length ? end.state : (trace[Math.max(0, i)] as StepTrace).state;
-  return Math.max(agreement(move, at(t - span), at(t)), agreement(move, at(t), at(t + span)));
-}
-
-function agreement(move: string, from: readonly number[], to: readonly number[]): number {
-  const moved = [0, 1, 2].map((d) => (to[d] as number) - (from[d] as number));
-  const jaws = (to[6] as number) - (from[6] as number);
-  const turn = (to[5] as number) - (from[5] as number);
-  const along = (value: number, noise: number): number => (value > noise ? 1 : value < -noise ? 0 : 0.5);
-  const marks: number[] = [];
-  for (const part of move.split(', ')) {
-    if (part === 'stop' || part === 'hold still') marks.push(Math.hypot(...moved) <= STILL ? 1 : 0);
-    else if (part === 'open gripper' || part === 'open the gripper') marks.push(along(jaws, STILL));
-    else if (part === 'close gripper' || part === 'close the gripper') marks.push(along(-jaws, STILL));
-    else if (part.startsWith('rotate ')) {
-      const angle = Math.atan2(Math.sin(turn), Math.cos(turn));
-      marks.push(along(part.endsWith('counterclockwise') ? angle : -angle, 0.02));
-    } else if (part.startsWith('tilt ')) {
-      const tilted = Math.max(...[3, 4].map((d) => Math.abs((to[d] as number) - (from[d] as number))));
-      marks.push(tilted > 0.02 ? 1 : 0.5);
-    } else if (part.startsWith('move ')) {
-      for (const word of part.slice(5).replaceAll(' and ', ' ').split(' ')) {
-        const direction = MOVES[word];
-        marks.push(direction ? along((moved[direction[0]] as number) * direction[1], MOTION_NOISE) : 0);
-      }
-    } else marks.push(0);
-  }
-  return marks.reduce((sum, mark) => sum + mark, 0) / marks.length;
 }
 
 /** Shares over all steps with reasoning of some episodes. */

@@ -4,7 +4,7 @@
  *     A   smoothness (spectral arc length and jerk), path efficiency, collisions: their mean
  *     I   the furthest progress towards the goal, and how straight it was reached
  *     R   the stated reasoning against the truth: subtask, objects and gripper, sides, form
- *     RA  the stated move against the motion carried out
+ *     RA  the stated move against the motion that it describes
  *
  * The anchors were set on the scripted expert and on scripts that are bad on purpose (docs/vla-score.md), never on a trained policy.
  */
@@ -46,7 +46,8 @@ const marked = (value: number, { worst, best }: Anchors): number =>
   Math.min(1, Math.max(0, (value - worst) / (best - worst)));
 
 export class RuleJudge implements Judge {
-  readonly name = 'rules';
+  /** `rules` was the name of an earlier one that marked RA otherwise (docs/vla-score.md). */
+  readonly name = 'rule';
 
   judge(episode: EpisodeTrace): Judgement {
     const measures = actionMeasures(episode);

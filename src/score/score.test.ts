@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type EpisodeTrace, readTraces, type StepTrace, TraceFileError, TraceWriter } from '../eval/trace.js';
 import { MarkError } from './judge.js';
-import { judgeSteps, moveRight, reasoningValidity } from './reasoning-validity.js';
+import { moveAlignment, statementSteps } from './move-alignment.js';
+import { judgeSteps, reasoningValidity } from './reasoning-validity.js';
 import { actionMeasures, RuleJudge } from './rule-judge.js';
 import { logDimensionlessJerk, spectralArcLength } from './smoothness.js';
 import { bootstrapInterval, meanVlaScore, scoreTrajectory } from './vla-score.js';
@@ -164,10 +165,25 @@ describe('stated reasoning', () => {
     ).toMatchObject([{ malformed: true, subtask: 0 }]);
   });
 
-  it('is compared with the motion before or after', () => {
-    expect(moveRight('move forward', 5, episode())).toBe(1);
-    expect(moveRight('move backward left', 5, episode())).toBe(0.25);
-    expect(moveRight('stop', 5, episode())).toBe(0);
+  it('is compared with the motion that it describes', () => {
+    expect(moveAlignment('move forward', 5, episode())).toBe(1);
+    expect(moveAlignment('move backward', 5, episode())).toBe(0);
+    // One of two is neither right nor wrong, and the motion forward is not said.
+    expect(moveAlignment('move backward left', 5, episode())).toBeCloseTo(0.5 / 3, 12);
+    expect(moveAlignment('move forward and left', 5, episode())).toBe(0.75);
+    expect(moveAlignment('stop', 5, episode())).toBe(0);
+    expect(moveAlignment('dance', 5, episode())).toBe(0);
+  });
+
+  it('holds from the step at which it was said', () => {
+    const words = ['a', 'a', 'a', 'a', 'a', 'b', 'a', 'a', null, null];
+    const one = episode((step, t) => ({ ...step, reasoning: words[t] ?? null }));
+    expect(statementSteps(one)).toEqual([0, 0, 0, 0, 4, 5, 6, 6, 8, 8]);
+    // Standing until step 4, then moving on: said again at 8, the words are no longer true.
+    const at = (t: number): number[] => [0.05 * Math.max(0, t - 4), 0, 0.1, 0, 0, 0, 1];
+    const stop = episode((step, t) => ({ ...step, state: at(t), reasoning: 'MOVE: stop' }));
+    const moves = judgeSteps({ ...stop, end: { progress: 1, state: at(10) } }).map((step) => step?.move);
+    expect(moves).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
   });
 });
 

@@ -92,7 +92,6 @@ interface Failure {
 
 export class ChatEndpoint {
   readonly usage: ChatUsage = { requests: 0, repeated: 0, promptTokens: 0, replyTokens: 0 };
-  readonly #url: string;
   #nextStart = 0;
 
   /** Throws EndpointError for what is no http(s) URL. */
@@ -100,7 +99,6 @@ export class ChatEndpoint {
     if (!URL.canParse(options.baseUrl) || !/^https?:$/.test(new URL(options.baseUrl).protocol)) {
       throw new EndpointError(`${options.baseUrl} is no http(s) URL`);
     }
-    this.#url = `${options.baseUrl.replace(/\/+$/, '')}/chat/completions`;
     if (options.price) this.usage.cost = 0;
   }
 
@@ -110,20 +108,36 @@ export class ChatEndpoint {
   }
 
   /** Throws EndpointError when all tries have failed, AbortError when stopped. */
-  async complete(request: ChatRequest): Promise<ChatReply> {
-    const { retries = 5, pauseMs = 1_000 } = this.options;
+  async complete({ content, system, turns = [], responseFormat, ...request }: ChatRequest): Promise<ChatReply> {
+    const first = system === undefined ? [] : [{ role: 'system', content: system }];
+    const messages = [...first, { role: 'user', content }, ...turns];
+    const format = responseFormat === undefined ? {} : { response_format: responseFormat };
+    const body = { messages, max_tokens: request.maxTokens, temperature: request.temperature, ...format };
+    return this.post('chat/completions', body, (json) => this.#chatReply(json), request.signal);
+  }
+
+  /**
+   * Sends `{model, ...body}` below the base URL, as often as it takes.
+   * @param read the reply's JSON; undefined if it is not what was asked for
+   * @throws EndpointError when all tries have failed, AbortError when stopped
+   */
+  async post<T>(path: string, body: object, read: (json: unknown) => T | undefined, signal?: AbortSignal): Promise<T> {
+    const { model, baseUrl, retries = 5, pauseMs = 1_000 } = this.options;
+    const url = `${baseUrl.replace(/\/+$/, '')}/${path}`;
+    const text = JSON.stringify({ model, ...body });
     for (let attempt = 0; ; attempt++) {
-      await this.#waitForTurn(request.signal);
+      await this.#waitForTurn(signal);
       this.usage.requests++;
       if (attempt > 0) this.usage.repeated++;
-      const outcome = await this.#try(request);
-      if ('text' in outcome) return outcome;
-      if (!outcome.again || attempt >= retries) {
+      const outcome = await this.#try(url, text, signal);
+      const failure = typeof outcome === 'string' ? readBodyAs(outcome, path, read) : outcome;
+      if ('value' in failure) return failure.value;
+      if (!failure.again || attempt >= retries) {
         const tries = attempt === 0 ? '' : ` after ${attempt + 1} tries`;
-        throw new EndpointError(`${this.name} does not answer${tries}: ${outcome.why}`, outcome.status);
+        throw new EndpointError(`${this.name} does not answer${tries}: ${failure.why}`, failure.status);
       }
-      const wait = outcome.afterMs ?? Math.min(LONGEST_PAUSE_MS, pauseMs * 2 ** attempt);
-      await pause(wait, undefined, request.signal ? { signal: request.signal } : {});
+      const wait = failure.afterMs ?? Math.min(LONGEST_PAUSE_MS, pauseMs * 2 ** attempt);
+      await pause(wait, undefined, signal ? { signal } : {});
     }
   }
 
@@ -137,20 +151,20 @@ export class ChatEndpoint {
     if (start > now) await pause(start - now, undefined, signal ? { signal } : {});
   }
 
-  async #try(request: ChatRequest): Promise<ChatReply | Failure> {
+  /** The body of a reply with status 200, or what went wrong. */
+  async #try(url: string, text: string, signal: AbortSignal | undefined): Promise<string | Failure> {
     const { apiKey, timeoutMs = 120_000 } = this.options;
-    const { signal } = request;
     const timeout = AbortSignal.timeout(timeoutMs);
     let status: number;
     let retryAfter: string | null;
     let body: string;
     try {
-      const response = await fetch(this.#url, {
+      const response = await fetch(url, {
         method: 'POST',
         redirect: 'error',
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
-        body: this.#body(request),
+        body: text,
       });
       status = response.status;
       retryAfter = response.headers.get('retry-after');
@@ -164,46 +178,48 @@ export class ChatEndpoint {
         again: !(error instanceof TooLong),
       };
     }
-    if (status === 429 || status === 408 || status >= 500) {
-      const afterMs = waitAsked(retryAfter);
-      const wait = afterMs === undefined ? {} : { afterMs };
-      return { why: `status ${status}${said(body)}`, again: true, status, ...wait };
-    }
-    if (status !== 200) return { why: `status ${status}${said(body)}`, again: false, status };
-    return this.#read(body);
+    if (status === 200) return body;
+    const again = status === 429 || status === 408 || status >= 500;
+    const afterMs = again ? waitAsked(retryAfter) : undefined;
+    return { why: `status ${status}${said(body)}`, again, status, ...(afterMs === undefined ? {} : { afterMs }) };
   }
 
-  #body({ content, system, turns = [], responseFormat, maxTokens, temperature }: ChatRequest): string {
-    const first = system === undefined ? [] : [{ role: 'system', content: system }];
-    const messages = [...first, { role: 'user', content }, ...turns];
-    const format = responseFormat === undefined ? {} : { response_format: responseFormat };
-    return JSON.stringify({ model: this.options.model, messages, max_tokens: maxTokens, temperature, ...format });
-  }
-
-  #read(body: string): ChatReply | Failure {
-    let json: unknown;
-    try {
-      json = JSON.parse(body);
-    } catch {
-      return { why: `the reply is no JSON${said(body)}`, again: true };
-    }
+  #chatReply(json: unknown): ChatReply | undefined {
     const parsed = REPLY.safeParse(json);
-    if (!parsed.success) return { why: `the reply is no chat completion${said(body)}`, again: true };
+    if (!parsed.success) return undefined;
     const { choices, usage } = parsed.data;
     const reply = {
       text: choices[0]?.message.content ?? '',
       promptTokens: usage?.prompt_tokens ?? 0,
       replyTokens: usage?.completion_tokens ?? 0,
     };
-    this.usage.promptTokens += reply.promptTokens;
-    this.usage.replyTokens += reply.replyTokens;
-    const { price } = this.options;
-    if (price) {
-      const cost = (reply.promptTokens * price.prompt + reply.replyTokens * price.reply) / 1e6;
-      this.usage.cost = (this.usage.cost ?? 0) + cost;
-    }
+    this.count(reply.promptTokens, reply.replyTokens);
     return reply;
   }
+
+  /** Adds tokens, and what they cost. */
+  count(promptTokens: number, replyTokens: number): void {
+    this.usage.promptTokens += promptTokens;
+    this.usage.replyTokens += replyTokens;
+    const { price } = this.options;
+    if (!price) return;
+    const cost = (promptTokens * price.prompt + replyTokens * price.reply) / 1e6;
+    this.usage.cost = (this.usage.cost ?? 0) + cost;
+  }
+}
+
+/** A reply that is no JSON, or none of the wanted kind, may be another the next time. */
+function readBodyAs<T>(body: string, path: string, read: (json: unknown) => T | undefined): { value: T } | Failure {
+  let json: unknown;
+  try {
+    json = JSON.parse(body);
+  } catch {
+    return { why: `the reply is no JSON${said(body)}`, again: true };
+  }
+  const value = read(json);
+  if (value !== undefined) return { value };
+  const what = path === 'chat/completions' ? 'no chat completion' : `nothing that ${path} gives`;
+  return { why: `the reply is ${what}${said(body)}`, again: true };
 }
 
 class TooLong extends Error {}
