@@ -32,6 +32,7 @@ export async function runPrune(name: string, flags: PruneFlags): Promise<void> {
   const rlds = isRlds(directory);
   const inputs = await prune.openPruneInputs(directory, inputOptions(flags, rlds));
   if (targets.dataset !== null && !flags.shard) for (const input of inputs) prune.checkReasoning(input);
+  if ((flags.exportEcot ?? flags.exportVlaIt) !== undefined) inputs.forEach(prune.checkOrigins);
   const layers: LayerOptions = {
     inputs,
     scene: await sceneSource(flags),
@@ -100,6 +101,8 @@ async function journalled<T>(
     return result;
   } finally {
     journal.close();
+    // Nothing was found: there is nothing to continue.
+    if (journal.records.length === 0) rmSync(file, { force: true });
   }
 }
 

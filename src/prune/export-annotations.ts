@@ -11,6 +11,7 @@
 import { type PrunedAnnotations, writePrunedEcot, writePrunedVlaIt } from '../data/index.js';
 import { PruneError } from './errors.js';
 import type { PrunedEpisode } from './prune-dataset.js';
+import type { PruneInput } from './prune-input.js';
 
 export const ANNOTATION_FORMATS = ['ecot', 'vla-it'] as const;
 export type AnnotationFormat = (typeof ANNOTATION_FORMATS)[number];
@@ -39,11 +40,7 @@ export function exportAnnotations({ format, input, output, episodes, stepOffset 
   for (const { origin, keep } of episodes)
     if (origin)
       byOrigin.set(keyOf(origin.filePath, origin.episodeId), { keep, firstStep: stepOffset ?? origin.firstStep });
-  if (byOrigin.size === 0)
-    throw new PruneError('The data set does not remember which episodes of an annotation file its own are', {
-      field: 'file_path, episode_id',
-      hint: 'Prune the RLDS data set itself, or one that dualvla data convert made from it',
-    });
+  if (byOrigin.size === 0) checkOrigins({ label: input, hasOrigins: false });
   const joined = new Set<string>();
   const untouched = new Set<string>();
   let withoutFrame = 0;
@@ -61,6 +58,16 @@ export function exportAnnotations({ format, input, output, episodes, stepOffset 
     return kept === 1;
   });
   return { ...summary, joined: joined.size, untouched: untouched.size, withoutFrame };
+}
+
+/** Throws PruneError where a data set's episodes cannot be found in an annotation file. */
+export function checkOrigins({ label, hasOrigins }: Pick<PruneInput, 'label' | 'hasOrigins'>): void {
+  if (hasOrigins) return;
+  throw new PruneError('The data set does not remember which episodes of an annotation file its own are', {
+    file: label,
+    field: 'file_path, episode_id',
+    hint: 'Prune the RLDS data set itself, or one that dualvla data convert made from it',
+  });
 }
 
 const keyOf = (filePath: string, episodeId: string): string => `${filePath}\0${episodeId}`;

@@ -4,8 +4,8 @@
  *
  * Two passes: labels first (random pruning needs all of them), then the reasoning's statistics before and after.
  */
-import { readFileSync } from 'node:fs';
 import { REASONING_TEXT_KEY } from '../data/index.js';
+import { readAhead } from '../data/read-ahead.js';
 import { type CombineOptions, combineLayers, DEFAULT_TOLERANCE, type EpisodeLabels } from './dual-layer-pruning.js';
 import { PruneError } from './errors.js';
 import { bitsToText, type KeepLabels, keepLabels } from './keep-labels.js';
@@ -14,7 +14,8 @@ import { MotionLayer, type MotionOptions } from './motion-layer.js';
 import type { EpisodeOrigin, PruneInput } from './prune-input.js';
 import { fieldStatistics, type ReasoningFieldStatistics } from './reasoning-fields.js';
 import { ReasoningCounter, type ReasoningStatistics } from './reasoning-statistics.js';
-import { digestOf, SceneLayer, type SceneSource, sceneFacts } from './scene-layer.js';
+import { SceneLayer, type SceneSource, sceneFacts } from './scene-layer.js';
+import { Urdf } from './urdf.js';
 
 /** What becomes of a pruned frame's reasoning: it is not there, or it is there without being learned. */
 export const PRUNE_MODES = ['drop', 'label-mask'] as const;
@@ -103,7 +104,7 @@ function motionFacts(motion: MotionOptions | 'none' = {}): Readonly<Record<strin
   if (motion === 'none') return { motion };
   const { rule = 'eq4', urdf, ...options } = motion;
   const own = Object.keys(options).length > 0 ? { motionOptions: options } : {};
-  return { motion: rule, ...own, ...(urdf === undefined ? {} : { urdf: digestOf(readFileSync(urdf)) }) };
+  return { motion: rule, ...own, ...(urdf === undefined ? {} : { urdf: Urdf.open(urdf).digest }) };
 }
 
 /** Episodes [from, to) over all data sets in order that belong to a shard. */
@@ -138,7 +139,7 @@ export async function findLayers(
     const sceneLayer = new SceneLayer(input, scene);
     const motionLayer = motion === 'none' ? null : new MotionLayer(input, motion);
     for (const warning of [sceneLayer.warning, motionLayer?.warning]) if (warning) options.onWarning?.(warning);
-    for await (const batch of input.batches(from, to, sceneLayer.pictures)) {
+    for await (const batch of readAhead(input.batches(from, to, sceneLayer.pictures))) {
       signal?.throwIfAborted();
       const records = batch.map(({ episode, frames, origin }): LayerRecord => {
         const { boundaries, score: sceneScore } = sceneLayer.boundaries(episode, frames);

@@ -63,6 +63,8 @@ export interface PruneInput extends MotionDataset {
   /** Camera names. */
   readonly cameras: readonly string[];
   readonly hasReasoning: boolean;
+  /** Whether episodes know which ones of an annotation file they are. */
+  readonly hasOrigins: boolean;
   /** Episodes [from, to) in order, some at a time. */
   batches(from: number, to: number, pictures: SceneFrameOptions | null): AsyncGenerator<InputEpisode[]>;
   /** The episodes with their pictures as they are stored, for a copy. */
@@ -104,7 +106,7 @@ export async function openPruneInputs(root: string, options: OpenInputsOptions =
 export function leRobotInput(dataset: LeRobotDataset, name: string): PruneInput {
   const features = withReasoningText(dataset.features);
   const declared = REASONING_TEXT_KEY in features;
-  let origins: readonly (EpisodeOrigin | null)[] | undefined;
+  const origins = originsOf(dataset.folder);
   return {
     name,
     label: dataset.folder,
@@ -114,7 +116,8 @@ export function leRobotInput(dataset: LeRobotDataset, name: string): PruneInput 
     numEpisodes: dataset.numEpisodes,
     numFrames: dataset.numFrames,
     cameras: Object.keys(dataset.cameras),
-    hasReasoning: REASONING_TEXT_KEY in features,
+    hasReasoning: declared,
+    hasOrigins: origins.some((origin) => origin !== null),
     range: (feature) => {
       const stats = dataset.stats[feature];
       return stats && [stats.min, stats.max];
@@ -131,11 +134,10 @@ export function leRobotInput(dataset: LeRobotDataset, name: string): PruneInput 
         const range = { from: at, to: end };
         const episodes = await dataset.readEpisodes(range);
         const read = pictures && (await readSceneFrames(dataset, range, pictures));
-        origins ??= originsOf(dataset.folder);
         yield episodes.map((episode, i) => ({
           episode: declared ? withEmptyText(reasoned(episode)) : episode,
           frames: read?.[i] ?? null,
-          origin: origins?.[at + i] ?? null,
+          origin: origins[at + i] ?? null,
         }));
         at = end;
       }
@@ -158,6 +160,7 @@ export function sourceInput(source: EpisodeSource, format: string, numFrames: nu
     numFrames,
     cameras: camerasOf(features),
     hasReasoning: REASONING_TEXT_KEY in features,
+    hasOrigins: format === 'rlds',
     async *batches(from, to, pictures) {
       if (pictures) checkCameras(label, camerasOf(features), pictures.cameras);
       for await (const one of own.episodes(from)) {

@@ -9,6 +9,7 @@
  *
  * Knows nothing about data sets.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { DOMParser, type Element } from '@xmldom/xmldom';
 import { type RotationMatrix, rotationFromRpy } from '../data/rotation.js';
@@ -52,6 +53,8 @@ export class Urdf {
   private constructor(
     readonly file: string,
     readonly joints: readonly UrdfJoint[],
+    /** Tells descriptions apart: the start of a hash of the text. */
+    readonly digest: string,
   ) {
     this.#byChild = new Map(joints.map((joint) => [joint.child, joint]));
     this.links = [...new Set(joints.flatMap(({ parent, child }) => [parent, child]))];
@@ -114,7 +117,7 @@ export class Urdf {
     }
     if (joints.length === 0) fail('The URDF has no joint');
     checkTree(joints, fail);
-    return new Urdf(file, joints);
+    return new Urdf(file, joints, createHash('sha256').update(text).digest('hex').slice(0, 16));
   }
 
   /** Links at which a chain ends. */
