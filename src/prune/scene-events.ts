@@ -102,6 +102,8 @@ export interface TrainSceneOptions {
   readonly maxFrames?: number;
   /** Weights of a ResNet to start the backbone from (resnet-weights.ts). */
   readonly backbone?: string;
+  /** A network to train on, e.g. a second cycle of the schedule; it is changed. */
+  readonly initial?: DdmNet;
   readonly seed?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (step: { step: number; steps: number; loss: number; learningRate: number }) => void;
@@ -122,7 +124,7 @@ export async function trainSceneNet(options: TrainSceneOptions): Promise<DdmNet>
     throw new PruneError(`None of the ${scenes.length} labelled episodes has an event boundary to learn from`);
   torch.manual_seed(seed);
   const random = new SeededRandom(seed, 0x5ce7e);
-  const model = new DdmNet(netConfig(config)).train();
+  const model = (options.initial ?? new DdmNet(netConfig(config))).train();
   if (options.backbone !== undefined) loadBackbone(model, options.backbone, config.cameras.length);
   const optimizer = new optim.AdamW(model.parameters(), { lr: learningRate, weight_decay: weightDecay });
   const schedule = optim.schedules.cosine_with_warmup({
