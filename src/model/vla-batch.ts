@@ -7,15 +7,17 @@
  *   multimodal  <IMG_CONTEXT> x V  how many cubes are there?   <|im_end|> two <|im_end|>                                pad ..
  *
  * A row without reasoning acts at once; the token after the prompt decides, so that a model learns when to skip reasoning.
- * Rows are padded on the right: causal attention never looks ahead, so no attention mask is needed.
+ * Rows are padded on the right: causal attention never looks ahead, so no attention mask is needed. Rows of like length go through
+ * the language model together, cut behind the longest of them.
  *
  * Knows nothing about how a data set is read, how the model computes or how labels are weighted.
  *
  * Shapes: B batch, T prompt and answer tokens, N cameras, H, W pixels, C chunk length, A action dims, Q latent queries,
- * M labelled positions.
+ * M labelled positions; a group of rows has G of them, S tokens long.
  */
 import { type Tensor, torch } from '../torch/index.js';
 import { DiscreteActionTokens } from './discrete-action-tokens.js';
+import { groupByLength } from './length-groups.js';
 import { latentActionTokens, SPECIAL_TOKENS } from './tokenizer.js';
 import { numImageTokens, numPrefixTokens, type VlaConfig } from './vla-config.js';
 
@@ -64,6 +66,18 @@ export interface MultimodalSamples {
 export const LABEL_KINDS = ['text', 'action', 'stop'] as const;
 export type LabelKind = (typeof LABEL_KINDS)[number];
 
+/** Rows that go through the language model together. */
+export interface RowGroup {
+  /** Which rows of the batch, int64 [G]; absent: all. */
+  rows?: Tensor;
+  /** S: tokens of the longest. */
+  length: number;
+  /** Flow head: rows of the flattened G * S that hold latent queries, int64 [G * Q]. */
+  latent_index?: Tensor;
+  /** Rows of the flattened G * S whose next token is trained on. */
+  label_index?: Tensor;
+}
+
 export interface VlaBatch {
   /** uint8 [B, N, H, W, 3]. */
   images: Tensor;
@@ -73,12 +87,12 @@ export interface VlaBatch {
   prompt_lengths: readonly number[];
   /** Column of the first image token, the same in every row. */
   image_start: number;
-  /** Flow head: rows of the flattened B * T that hold latent queries, int64 [B * Q]. */
-  latent_index?: Tensor;
+  groups: readonly RowGroup[];
+  /** Where each row is when the groups lie one after another, int64 [B]; absent with one group. */
+  restore?: Tensor;
   /** Flow head: ids of the latent queries, for a model that decides when to append them. */
   latent_ids?: readonly number[];
-  /** Rows of the flattened B * T whose next token is trained on, int64 [M], and those next tokens, int64 [M]. */
-  label_index?: Tensor;
+  /** The tokens that are trained on, group by group and in each row by row, int64 [M]. */
   labels?: Tensor;
   /** Index into LABEL_KINDS, and the batch row, of every label [M]; outside the engine, for weights. */
   label_kinds?: Uint8Array;
@@ -102,6 +116,7 @@ export class PromptBuilder {
   readonly #prompts = new Map<string, number[]>();
   readonly #imageId: number;
   readonly #endId: number;
+  readonly #latents: ReadonlySet<number>;
   /** Ids of the latent queries (flow head). */
   readonly latentIds: readonly number[];
   readonly actionTokens: DiscreteActionTokens | undefined;
@@ -112,6 +127,7 @@ export class PromptBuilder {
   ) {
     const numLatents = config.action_head === 'flow' ? config.num_latent_queries : 0;
     this.latentIds = latentActionTokens(numLatents).map((token) => tokenizer.idOf(token));
+    this.#latents = new Set(this.latentIds);
     this.#imageId = tokenizer.idOf(IMAGE_TOKEN);
     this.#endId = tokenizer.idOf(SPECIAL_TOKENS.messageEnd);
     if (config.action_head === 'discrete') {
@@ -197,43 +213,55 @@ export class PromptBuilder {
     };
   }
 
-  /** Rows of prompt and answer, padded on the right, and their labels. */
+  /** Rows of prompt and answer, padded on the right, their groups and their labels. */
   #rows(prompts: readonly number[][], answers: readonly Answer[], device: string) {
     const B = prompts.length;
-    const T = Math.max(...prompts.map((prompt, b) => prompt.length + (answers[b]?.ids.length ?? 0)));
+    const lengths = prompts.map((prompt, b) => prompt.length + (answers[b]?.ids.length ?? 0));
+    const T = Math.max(...lengths);
     const ids = new BigInt64Array(B * T);
-    const latents = new Set(this.latentIds);
-    const latentIndex: number[] = [];
-    const labelIndex: number[] = [];
+    for (const [b, prompt] of prompts.entries())
+      for (const [t, id] of [...prompt, ...(answers[b] as Answer).ids].entries()) ids[b * T + t] = BigInt(id);
+    const int64 = (values: readonly number[]): Tensor =>
+      torch.tensor(BigInt64Array.from(values, BigInt), { dtype: 'int64', device });
+    const parts = groupByLength(lengths);
     const labels: number[] = [];
     const kinds: number[] = [];
-    const rows: number[] = [];
-    for (const [b, prompt] of prompts.entries()) {
-      const answer = answers[b] as Answer;
-      for (const [t, id] of [...prompt, ...answer.ids].entries()) ids[b * T + t] = BigInt(id);
-      const start = b * T + prompt.length;
-      for (const [i, id] of answer.ids.entries()) {
-        if (latents.has(id)) latentIndex.push(start + i);
-        const kind = answer.kinds[i] ?? null;
-        if (kind === null) continue;
-        labelIndex.push(start + i - 1);
-        labels.push(id);
-        kinds.push(LABEL_KINDS.indexOf(kind));
-        rows.push(b);
+    const labelRows: number[] = [];
+    const groups = parts.map((rows): RowGroup => {
+      const length = Math.max(...rows.map((b) => lengths[b] as number));
+      const latentIndex: number[] = [];
+      const labelIndex: number[] = [];
+      for (const [g, b] of rows.entries()) {
+        const start = g * length + (prompts[b] as number[]).length;
+        const answer = answers[b] as Answer;
+        for (const [i, id] of answer.ids.entries()) {
+          if (this.#latents.has(id)) latentIndex.push(start + i);
+          const kind = answer.kinds[i] ?? null;
+          if (kind === null) continue;
+          labelIndex.push(start + i - 1);
+          labels.push(id);
+          kinds.push(LABEL_KINDS.indexOf(kind));
+          labelRows.push(b);
+        }
       }
-    }
-    const int64 = (values: number[]): Tensor =>
-      torch.tensor(BigInt64Array.from(values, BigInt), { dtype: 'int64', device });
+      return {
+        ...(parts.length > 1 && { rows: int64(rows) }),
+        length,
+        ...(latentIndex.length > 0 && { latent_index: int64(latentIndex) }),
+        ...(labelIndex.length > 0 && { label_index: int64(labelIndex) }),
+      };
+    });
+    const place = new Map(parts.flat().map((b, at) => [b, at]));
     return {
       input_ids: torch.tensor(ids, { shape: [B, T], dtype: 'int64', device }),
       prompt_lengths: prompts.map((prompt) => prompt.length),
       image_start: prompts[0]?.indexOf(this.#imageId) ?? 0,
-      ...(latentIndex.length > 0 && { latent_index: int64(latentIndex) }),
+      groups,
+      ...(parts.length > 1 && { restore: int64(prompts.map((_, b) => place.get(b) as number)) }),
       ...(labels.length > 0 && {
-        label_index: int64(labelIndex),
         labels: int64(labels),
         label_kinds: Uint8Array.from(kinds),
-        label_rows: Int32Array.from(rows),
+        label_rows: Int32Array.from(labelRows),
       }),
     };
   }

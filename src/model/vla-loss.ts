@@ -137,10 +137,11 @@ function maskOf({ label_kinds }: VlaBatch, kind: LabelKind, like: Tensor): Tenso
   return torch.tensor(mask, { dtype: 'float32', device: like.device });
 }
 
-/** Positions of the labels of one kind, int64. */
-export function labelsOfKind({ label_kinds }: VlaBatch, kind: LabelKind, device: string): Tensor {
+/** Positions of the labels of one kind, row by row whatever the batch's groups, int64. */
+export function labelsOfKind({ label_kinds, label_rows }: VlaBatch, kind: LabelKind, device: string): Tensor {
   const wanted = LABEL_KINDS.indexOf(kind);
   const positions = Array.from(label_kinds ?? []).flatMap((k, m) => (k === wanted ? [m] : []));
+  positions.sort((a, b) => (label_rows?.[a] ?? 0) - (label_rows?.[b] ?? 0) || a - b);
   return torch.tensor(positions, { shape: [positions.length], dtype: 'int64', device });
 }
 

@@ -5,7 +5,7 @@ import { SPECIAL_TOKENS } from './tokenizer.js';
 import { Vla } from './vla.js';
 import { LABEL_KINDS, PromptBuilder, type PromptTokenizer, type VlaSamples } from './vla-batch.js';
 import { numPrefixTokens, parseVlaConfig, type VlaConfig } from './vla-config.js';
-import { vlaLoss } from './vla-loss.js';
+import { labelsOfKind, vlaLoss } from './vla-loss.js';
 
 /** One id a word; the last ids are latent queries. */
 class WordTokenizer implements PromptTokenizer {
@@ -84,7 +84,7 @@ describe('PromptBuilder', () => {
         [...images, 10, 11, 12, 15, 14, 1, 2, 3],
       ]);
       expect(batch.image_start).toBe(0);
-      expect(integers(batch.latent_index)).toEqual([13, 14, 16 + 14, 16 + 15]);
+      expect(integers(batch.groups[0]?.latent_index)).toEqual([13, 14, 16 + 14, 16 + 15]);
       expect(batch.images.shape).toEqual([2, 2, 16, 16, 3]);
     });
   });
@@ -92,7 +92,7 @@ describe('PromptBuilder', () => {
   it('labels every existing action token at the position before it', () => {
     scope(() => {
       const batch = new PromptBuilder(tinyConfig({ action_head: 'discrete' }), tokenizer).build(samples(texts));
-      const index = integers(batch.label_index);
+      const index = integers(batch.groups[0]?.label_index);
       const labels = integers(batch.labels);
       const ids = integers(batch.input_ids.flatten());
       // 2 rows of 3 x 7 tokens; the last step of the last row is padding.
@@ -244,6 +244,61 @@ describe.each(['flow', 'discrete'])('a reasoning VLA with a %s head', (action_he
         endId: builder.endId,
       });
       expect(answers.map((ids) => tokenizer.decode(ids))).toEqual(['carrot', 'can up']);
+    });
+  });
+
+  it('computes rows of different lengths in groups as it computes each alone', () => {
+    torch.manual_seed(6);
+    const model = new Vla(config);
+    const long = { text: Array.from({ length: 20 }, () => 'the can').join(' '), labelled: true };
+    const instructions = [...texts, texts[0] as string];
+    const all = samples(instructions);
+    const reasoning = [null, long, null];
+    const row = (b: number): VlaSamples => ({
+      images: Object.fromEntries(
+        Object.entries(all.images).map(([n, bytes]) => [n, bytes.slice(b * 768, b * 768 + 768)]),
+      ),
+      state: all.state.slice(b * 7, b * 7 + 7),
+      instruction: [instructions[b] as string],
+      reasoning: [reasoning[b] ?? null],
+      actions: (all.actions as Float32Array).slice(b * 21, b * 21 + 21),
+      actionMask: (all.actionMask as Uint8Array).slice(b * 3, b * 3 + 3),
+    });
+    const results = (given: VlaSamples): { logits: number[][]; velocities: number[][] } => {
+      const batch = builder.build(given);
+      const { logits_MW, context } = noGrad(() => model.forward(batch));
+      const B = given.instruction.length;
+      const velocity =
+        context && noGrad(() => model.action_model?.velocity(torch.ones([B, 3, 7]), torch.full([B], 0.5), context));
+      const perRow = (logits_MW?.tolist() ?? []) as number[][];
+      const order = [...perRow.keys()].sort(
+        (a, b) => (batch.label_rows?.[a] ?? 0) - (batch.label_rows?.[b] ?? 0) || a - b,
+      );
+      return {
+        logits: order.map((m) => perRow[m] as number[]),
+        velocities: (velocity?.flatten(1).tolist() ?? []) as number[][],
+      };
+    };
+    scope(() => {
+      const batch = builder.build({ ...all, reasoning });
+      expect(batch.groups.map(({ rows }) => integers(rows))).toEqual([[1], [0, 2]]);
+      expect(integers(batch.restore)).toEqual([1, 0, 2]);
+      const together = results({ ...all, reasoning });
+      const alone = [0, 1, 2].map((b) => results(row(b)));
+      for (const key of ['logits', 'velocities'] as const) {
+        const expected = alone.flatMap((one) => one[key]).flat();
+        const found = together[key].flat();
+        expect(found.length).toBe(expected.length);
+        expect(Math.max(...found.map((value, i) => Math.abs(value - (expected[i] as number))))).toBeLessThan(1e-4);
+      }
+      expect(together.logits.length + together.velocities.length).toBeGreaterThan(3);
+      // The action teacher's rows line up with the student's, whatever the groups.
+      const plain = builder.build(all);
+      const labelled = (one: typeof plain): number[] => {
+        const labels = integers(one.labels);
+        return integers(labelsOfKind(one, 'action', 'cpu')).map((m) => labels[m] as number);
+      };
+      expect(labelled(batch)).toEqual(labelled(plain));
     });
   });
 

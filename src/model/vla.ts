@@ -22,7 +22,7 @@ import { type ExpertContext, FlowMatchingExpert } from './flow-matching-expert.j
 import { initializeWeights } from './initialization.js';
 import { Qwen2ForCausalLM } from './qwen2.js';
 import { EagleVision } from './siglip.js';
-import type { VlaBatch } from './vla-batch.js';
+import type { RowGroup, VlaBatch } from './vla-batch.js';
 import { hasLanguageState, type VlaConfig } from './vla-config.js';
 import { decodeText, type StopIds, VlaDecoder } from './vla-decoder.js';
 
@@ -123,23 +123,37 @@ export class Vla extends nn.Module {
   /** One pass: the expert's context and the logits of the labelled positions, whichever the batch asks for. */
   forward(batch: VlaBatch): VlaOutput {
     const visual_BVD = this.encodeImages(batch);
-    const inputs_embeds = this.embed(batch, visual_BVD);
-    const { latent_index, label_index } = batch;
+    const inputs_BTD = this.embed(batch, visual_BVD);
+    const logits: Tensor[] = [];
+    const latents: Tensor[] = [];
+    for (const group of batch.groups) {
+      const { rows, length } = group;
+      const chosen = rows === undefined ? inputs_BTD : inputs_BTD.index_select(0, rows);
+      const output = this.#group(chosen.narrow(1, 0, length), group);
+      if (output.logits_MW !== undefined) logits.push(output.logits_MW);
+      if (output.latents_BQD !== undefined) latents.push(output.latents_BQD);
+    }
+    if (logits.length === 0 && latents.length === 0)
+      throw new TypeError('the batch has neither labels nor latent queries');
+    const output: VlaOutput = logits.length === 0 ? {} : { logits_MW: concatenate(logits) };
+    if (latents.length === 0) return output;
+    const grouped = concatenate(latents);
+    const latents_BQD = batch.restore === undefined ? grouped : grouped.index_select(0, batch.restore);
+    return { ...output, context: this.#context(latents_BQD, visual_BVD, batch) };
+  }
+
+  /** The language model over rows of like length: float32 logits of their labels, hidden states of their latent queries. */
+  #group(inputs_embeds: Tensor, { latent_index, label_index }: RowGroup): { logits_MW?: Tensor; latents_BQD?: Tensor } {
     if (label_index === undefined) {
-      if (latent_index === undefined) throw new TypeError('the batch has neither labels nor latent queries');
-      const { hidden_BSD: latents } = this.language_model.forward({
-        inputs_embeds,
-        rows: latent_index,
-        logits: 'none',
-      });
-      return { context: this.#context(latents, visual_BVD, batch) };
+      if (latent_index === undefined) return {};
+      const { hidden_BSD } = this.language_model.forward({ inputs_embeds, rows: latent_index, logits: 'none' });
+      return { latents_BQD: hidden_BSD };
     }
     const { hidden_BSD, logits } = this.language_model.forward({ inputs_embeds, logits: label_index });
     const logits_MW = (logits as Tensor).to('float32');
     if (latent_index === undefined) return { logits_MW };
     const [B = 0, , D = 0] = hidden_BSD.shape;
-    const latents = hidden_BSD.flatten(0, 1).index_select(0, latent_index).view([B, -1, D]);
-    return { context: this.#context(latents, visual_BVD, batch), logits_MW };
+    return { logits_MW, latents_BQD: hidden_BSD.flatten(0, 1).index_select(0, latent_index).view([B, -1, D]) };
   }
 
   /** The expert's context: latent actions of the queries, image tokens, state. */
@@ -226,3 +240,6 @@ export class Vla extends nn.Module {
     return this.action_model;
   }
 }
+
+const concatenate = (parts: readonly Tensor[]): Tensor =>
+  parts.length === 1 ? (parts[0] as Tensor) : torch.cat([...parts], 0);
