@@ -1,6 +1,9 @@
 /** `dualvla score kb`: the judges' knowledge base of marked trajectories. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { BaseEntry, Correction, KnowledgeBase } from '../score/knowledge-base.js';
+import type { Rollout } from '../score/rollout.js';
 import { UsageError } from './errors.js';
 import { required, wholeNumber } from './options.js';
 import { type JudgeFlags, judgeOf, withJudgeOptions } from './score-judge.js';
@@ -100,48 +103,57 @@ async function build(rollouts: string | undefined, flags: BuildFlags): Promise<v
   }
   if (rollouts === undefined) throw new UsageError('which rollouts? name them, or --embedded');
   const made = `dualvla score kb build, marked by ${flags.judge}`;
+  if (existsSync(join(output, 'base.json'))) KnowledgeBase.create(output, made);
   await fill(rollouts, output, flags, () => KnowledgeBase.create(output, made));
 }
 
-async function add(rollouts: string, flags: BuildFlags): Promise<void> {
+async function add(path: string, flags: BuildFlags): Promise<void> {
   const { KnowledgeBase } = await import('../score/knowledge-base.js');
   const folder = required(flags.base, '--base <dir>');
-  await fill(rollouts, folder, { ...flags, examples: 0 }, () => KnowledgeBase.open(folder));
+  await fill(path, folder, { ...flags, examples: 0 }, () => KnowledgeBase.open(folder));
 }
 
+/** Marks everything first, then adds it: a judge that fails leaves the base as it was. */
 async function fill(path: string, folder: string, flags: BuildFlags, open: () => KnowledgeBase): Promise<void> {
   const { openRollouts } = await import('../score/open-rollouts.js');
-  const { baseMarks } = await import('../score/knowledge-base.js');
-  const { scoreRollouts } = await import('../score/score-rollouts.js');
+  const { baseMarks, KnowledgeBase, KnowledgeBaseError } = await import('../score/knowledge-base.js');
   const { explainMarks } = await import('../score/rule-explanation.js');
-  const given = {
-    ...(flags.camera ? { camera: flags.camera } : {}),
-    ...(flags.success ? { success: flags.success } : {}),
-  };
-  const all = await openRollouts(path, given);
-  const rollouts = flags.limit === undefined ? all : all.slice(0, flags.limit);
+  const { camera, success, limit } = flags;
+  const all = await openRollouts(path, { ...(camera ? { camera } : {}), ...(success ? { success } : {}) });
+  const rollouts = limit === undefined ? all : all.slice(0, limit);
+  // Before the judge is paid.
+  const known = existsSync(join(folder, 'base.json')) ? KnowledgeBase.open(folder) : undefined;
+  const there = rollouts.find(({ id }) => known?.original(entryName(id)));
+  if (there) throw new KnowledgeBaseError(`${folder} has ${entryName(there.id)} already`);
   await withStopSignal(
     async (signal) => {
-      const { judge, vlm } = await judgeOf(flags, `${folder}.audit`, signal);
-      const progress = new Progress('marked', rollouts.length);
-      const { scored, unjudged } = await scoreRollouts(rollouts, judge, {
-        atOnce: vlm ? flags.concurrency : 1,
-        onProgress: (done) => progress.update(done),
-      });
-      progress.clear();
+      const scored = await markAll(rollouts, folder, flags, signal);
       const base = open();
-      for (const { id, marks, thought } of scored) {
+      for (const { id, marks, thought, by } of scored) {
         const rollout = rollouts.find((one) => one.id === id);
         if (!rollout) continue;
         const why = thought ?? (rollout.trace ? explainMarks(rollout.trace) : '');
-        const name = id.replace(/[^\w.-]+/g, '-');
-        await base.add(rollout, { id: name, marks: baseMarks(marks), why, judge: judge.name, source: id });
+        await base.add(rollout, { id: entryName(id), marks: baseMarks(marks), why, judge: by, source: id });
       }
-      for (const { why } of unjudged) process.stderr.write(`left out: ${why}\n`);
       print(base, flags.json);
     },
     () => process.stderr.write('stopping\n'),
   );
+}
+
+const entryName = (id: string): string => id.replace(/[^\w.-]+/g, '-');
+
+async function markAll(rollouts: readonly Rollout[], folder: string, flags: BuildFlags, signal: AbortSignal) {
+  const { scoreRollouts } = await import('../score/score-rollouts.js');
+  const { judge, vlm } = await judgeOf(flags, `${folder}.audit`, signal);
+  const progress = new Progress('marked', rollouts.length);
+  const { scored, unjudged } = await scoreRollouts(rollouts, judge, {
+    atOnce: vlm ? flags.concurrency : 1,
+    onProgress: (done) => progress.update(done),
+  });
+  progress.clear();
+  for (const { why } of unjudged) process.stderr.write(`left out: ${why}\n`);
+  return scored.map((one) => ({ ...one, by: judge.name }));
 }
 
 function print(base: KnowledgeBase, json = false): void {

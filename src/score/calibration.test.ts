@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { agreement, quadraticWeightedKappa, spearman } from './agreement.js';
 import { agreementByDimension, defectResults, readHumanLabels } from './calibration.js';
-import { scoreTables } from './score-report.js';
+import { scoreRadar, scoreTables } from './score-report.js';
 import { type ScoredRollout, summarize } from './score-rollouts.js';
 
 describe('agreement', () => {
@@ -102,5 +102,9 @@ describe('summaries', () => {
     expect(second).toContain('| loud | rule | 1 | 40.0');
     expect(second).toContain('| DualVLA | GPT-4o (paper) | - | 74.0 | 64.8 | 74.7 | 51.0 | 61.0 | 42.9 |');
     expect(second).not.toContain('quiet');
+    const drawn = scoreRadar([silent, loud]);
+    for (const text of ['>A<', '>I<', '>RA<', '>R<', '>success<', '>score<', '>48.0<', '>loud<']) {
+      expect(drawn).toContain(text);
+    }
   });
 });

@@ -65,13 +65,13 @@ const line = (cells: readonly string[]): string =>
 
 /** An SVG of the marks, success and score of one or more models. */
 export function scoreRadar(models: readonly NamedSummary[]): string {
-  const axes = ['A', 'I', 'success', 'VLA Score', ...(models.some(({ R }) => R !== null) ? ['RA', 'R'] : [])];
+  const axes = ['A', 'I', 'success', 'score', ...(models.some(({ R }) => R !== null) ? ['RA', 'R'] : [])];
   const drawn = models.map(({ name, R, A, I, RA, success, vlaScore }): RadarModel => {
     const values: Record<string, number | null> = {
       A,
       I,
       success,
-      'VLA Score': vlaScore,
+      score: vlaScore,
       R,
       RA: R === null ? null : RA,
     };
