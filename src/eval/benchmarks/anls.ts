@@ -1,5 +1,5 @@
 /** Average normalised Levenshtein similarity: short answers that may be misspelt a little. Used by DocVQA and InfoVQA. */
-import { length, split } from './python-text.js';
+import { length, lower, split, upper } from './python-text.js';
 
 /** Below this similarity an answer counts nothing; exactly this counts. */
 const THRESHOLD = 0.5;
@@ -32,11 +32,11 @@ function codePoints(text: string): number[] {
   return points;
 }
 
-const evened = (text: string): string => split(text.toLowerCase()).join(' ');
+const evened = (text: string): string => split(lower(text)).join(' ');
 
 /** Distance over the longer length, 0 (same) to 1 or more: lower-cased and with single spaces, but the lengths are those of the raw text in capitals. */
 export function normalisedDistance(reference: string, prediction: string): number {
-  const longer = Math.max(length(reference.toUpperCase()), length(prediction.toUpperCase()));
+  const longer = Math.max(length(upper(reference)), length(upper(prediction)));
   return longer === 0 ? 0 : editDistance(evened(reference), evened(prediction)) / longer;
 }
 

@@ -6,7 +6,7 @@ import { type Benchmark, type ScoredRow, tableText } from './benchmark.js';
 import { BenchmarkError } from './errors.js';
 import { picturesFirst } from './prompts.js';
 import { PythonLiteralError, parsePythonLiteral } from './python-literal.js';
-import { strip } from './python-text.js';
+import { lower, strip } from './python-text.js';
 
 /** Reported together as "Text Recognition". */
 const RECOGNITION = [
@@ -74,7 +74,7 @@ function referencesOf(cell: string, index: number | string, path: string): reado
 /** Formulas: spaces do not count, capitals do. Else capitals do not count, and a line break is a space. */
 export function contains(prediction: string, references: readonly string[], formula: boolean): boolean {
   const evened = (text: string): string =>
-    formula ? strip(text).replaceAll('\n', ' ').replaceAll(' ', '') : strip(text.toLowerCase()).replaceAll('\n', ' ');
+    formula ? strip(text).replaceAll('\n', ' ').replaceAll(' ', '') : strip(lower(text)).replaceAll('\n', ' ');
   const given = evened(prediction);
   return references.some((reference) => given.includes(evened(reference)));
 }

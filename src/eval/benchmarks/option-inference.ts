@@ -4,7 +4,7 @@
  *
  * Knows nothing of files, right answers or judges.
  */
-import { length, SPACE_CLASS, split } from './python-text.js';
+import { length, lower, SPACE_CLASS, split } from './python-text.js';
 
 /** `instructvla`: VLMEvalKit as InstructVLA carries it, which the paper most likely scored with; `upstream`: VLMEvalKit today. */
 export const PROFILES = ['instructvla', 'upstream'] as const;
@@ -53,17 +53,17 @@ export function inferOption(answer: string, choices: ReadonlyMap<string, string>
 
 /** The text rule alone. Lower-cases the choices. */
 export function inferText(answer: string, choices: Choices, profile: Profile): Inference {
-  const lower = answer.toLowerCase();
+  const said = lower(answer);
   if (profile === 'upstream') {
     let total = 0;
     for (const text of choices.values()) total += length(text);
-    if (length(lower) > 2 * total) return NONE;
+    if (length(said) > 2 * total) return NONE;
   }
   const contained: string[] = [];
   for (const [letter, text] of choices) {
-    const lowerText = text.toLowerCase();
+    const lowerText = lower(text);
     choices.set(letter, lowerText);
-    if (lower.includes(lowerText)) contained.push(letter);
+    if (said.includes(lowerText)) contained.push(letter);
   }
   return contained.length === 1 ? { option: contained[0] as string, by: 'text' } : NONE;
 }

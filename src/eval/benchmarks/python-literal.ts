@@ -31,7 +31,21 @@ const HEX_ESCAPES = new Map([
   ['u', 4],
   ['U', 8],
 ]);
-const NUMBER = /[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?/y;
+/** Digits in groups. A whole number begins with 0 only if it is nothing else. */
+const DIGITS = '\\d(?:_?\\d)*';
+const EXPONENT = `[eE][+-]?${DIGITS}`;
+const NUMBER = new RegExp(
+  [
+    '0[xX](?:_?[\\da-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+',
+    `(?:(?:${DIGITS})?\\.${DIGITS}|${DIGITS}\\.)(?:${EXPONENT})?|${DIGITS}${EXPONENT}`,
+    '0(?:_?0)*|[1-9](?:_?\\d)*',
+  ].join('|'),
+  'y',
+);
+/** What may not follow a number at once: it would be another number, or a name. */
+const GLUED = /[\w.]/;
+/** Deeper nesting is an error to Python's tokenizer. */
+const MOST_NESTED = 200;
 const STRING_START = /([uU]|[rR])?('''|"""|'|")/y;
 const KEYWORDS = new Map<string, PythonValue>([
   ['None', null],
@@ -42,11 +56,7 @@ const KEYWORDS = new Map<string, PythonValue>([
 /** @returns the literal's value. Throws PythonLiteralError. */
 export function parsePythonLiteral(text: string): PythonValue {
   // Source lines end with \n, whatever they were written with; leading spaces and tabs are allowed by eval and literal_eval.
-  const parser = new Parser(text.replace(/\r\n?/g, '\n').replace(/^[ \t]+/, ''));
-  const value = parser.value();
-  parser.skipSpace();
-  if (!parser.done) parser.fail('nothing should follow');
-  return value;
+  return new Parser(text.replace(/\r\n?/g, '\n').replace(/^[ \t]+/, '')).whole();
 }
 
 /** @returns the strings of a list literal, or undefined if the text is none. */
@@ -64,23 +74,47 @@ export function parseStringList(text: string): string[] | undefined {
 
 class Parser {
   #at = 0;
+  #depth = 0;
 
   constructor(readonly text: string) {}
 
-  get done(): boolean {
-    return this.#at >= this.text.length;
+  /** One value, empty lines around it. The first line that is not empty must not be indented; a form feed takes indentation back. */
+  whole(): PythonValue {
+    if (this.text.includes('\0')) this.fail('source code holds no null character');
+    this.#skip(/(?:[ \t\f]*(?:#[^\n]*)?\n)*/y);
+    this.#skip(/[ \t\f]*\f/y);
+    if (/[ \t]/.test(this.text[this.#at] ?? '')) this.fail('a line is indented');
+    const value = this.#oneOrTuple();
+    this.#skip(/(?:#[^\n]*)?(?:\n[ \t\f]*(?:#[^\n]*)?)*/y);
+    if (this.#at < this.text.length) this.fail('nothing should follow');
+    return value;
+  }
+
+  /** Commas alone make a tuple: `'a', 'b'`. */
+  #oneOrTuple(): PythonValue {
+    const items: PythonValue[] = [];
+    for (;;) {
+      items.push(this.value());
+      this.skipSpace();
+      if (this.text[this.#at] !== ',') return items.length === 1 ? (items[0] as PythonValue) : items;
+      this.#at++;
+      this.skipSpace();
+      if (/^(?:#|\n|$)/.test(this.text.slice(this.#at, this.#at + 1))) return items;
+    }
+  }
+
+  #skip(space: RegExp): void {
+    space.lastIndex = this.#at;
+    if (space.test(this.text)) this.#at = space.lastIndex;
   }
 
   fail(why: string): never {
     throw new PythonLiteralError(`No Python literal: ${why} at character ${this.#at} of ${this.text.slice(0, 80)}`);
   }
 
-  /** Between brackets, white space of source code: space, tab, form feed, line ends, comments, continued lines. */
+  /** White space of source code: space, tab, form feed, continued lines; between brackets also line ends and comments. */
   skipSpace(): void {
-    const space = /(?:[ \t\f\n]|#[^\n]*|\\\n)*/y;
-    space.lastIndex = this.#at;
-    space.test(this.text);
-    this.#at = space.lastIndex;
+    this.#skip(this.#depth > 0 ? /(?:[ \t\f\n]|#[^\n]*|\\\n)*/y : /(?:[ \t\f]|\\\n(?!$))*/y);
   }
 
   value(): PythonValue {
@@ -93,12 +127,15 @@ class Parser {
     }
     STRING_START.lastIndex = this.#at;
     if (STRING_START.test(this.text)) return this.#strings();
-    NUMBER.lastIndex = this.#at;
-    const number = NUMBER.exec(this.text);
-    if (number) {
-      this.#at = NUMBER.lastIndex;
-      return Number(number[0].replaceAll('_', ''));
+    if (first === '+' || first === '-') {
+      this.#at++;
+      this.skipSpace();
+      const value = this.#number(true);
+      if (value === undefined) this.fail('a sign wants a number');
+      return first === '-' ? -(value as number) : (value as number);
     }
+    const number = this.#number();
+    if (number !== undefined) return number;
     for (const [word, value] of KEYWORDS) {
       if (!this.text.startsWith(word, this.#at)) continue;
       this.#at += word.length;
@@ -107,8 +144,27 @@ class Parser {
     return this.fail(first === undefined ? 'it ends too early' : `no value begins with ${JSON.stringify(first)}`);
   }
 
+  /** @param inBrackets whether "(1)" is one too, which a sign may stand before */
+  #number(inBrackets = false): number | undefined {
+    if (inBrackets && this.text[this.#at] === '(') {
+      const { items, commas } = this.#items(')');
+      const [value] = items;
+      // A number with a sign of its own is none here.
+      if (typeof value !== 'number' || commas > 0 || value < 0 || Object.is(value, -0))
+        this.fail('a sign wants a number');
+      return value as number;
+    }
+    NUMBER.lastIndex = this.#at;
+    const number = NUMBER.exec(this.text)?.[0];
+    if (number === undefined) return undefined;
+    this.#at += number.length;
+    if (GLUED.test(this.text[this.#at] ?? '')) this.fail('a number does not end here');
+    return Number(number.replaceAll('_', ''));
+  }
+
   #items(close: string): { items: PythonValue[]; commas: number } {
     this.#at++;
+    if (++this.#depth > MOST_NESTED) this.fail('brackets are nested too deeply');
     const items: PythonValue[] = [];
     let commas = 0;
     for (;;) {
@@ -122,6 +178,7 @@ class Parser {
       commas++;
     }
     this.#at++;
+    this.#depth--;
     return { items, commas };
   }
 

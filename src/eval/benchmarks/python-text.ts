@@ -1,6 +1,6 @@
 /**
  * Strings as Python sees them, where JavaScript differs: white space (U+001C to U+001F and U+0085 are, U+FEFF is not), Unicode decimal
- * digits, lengths in code points. `toLowerCase` and `toUpperCase` are the same full mappings in both.
+ * digits, lengths in code points, capitals of Unicode 14.
  *
  * Knows nothing of benchmarks.
  */
@@ -33,6 +33,29 @@ export function split(text: string): string[] {
   if (words.at(-1) === '') words.pop();
   return words;
 }
+
+/** Letters that got a lower-case or upper-case form after Unicode 14: node maps them, Python 3.11 leaves them. */
+const LATER_CAPITALS = /([\u1c89\ua7cb\ua7cc\ua7ce\ua7d2\ua7d4\ua7da\ua7dc\u{10d50}-\u{10d65}\u{16ea0}-\u{16eb8}])/u;
+const LATER_SMALL = /([\u019b\u0264\u1c8a\ua7cd\ua7cf\ua7d3\ua7d5\ua7db\u{10d70}-\u{10d85}\u{16ebb}-\u{16ed3}])/u;
+
+/** `text.lower()` */
+export function lower(text: string): string {
+  return LATER_CAPITALS.test(text)
+    ? mapBetween(text, LATER_CAPITALS, (part) => part.toLowerCase())
+    : text.toLowerCase();
+}
+
+/** `text.upper()` */
+export function upper(text: string): string {
+  return LATER_SMALL.test(text) ? mapBetween(text, LATER_SMALL, (part) => part.toUpperCase()) : text.toUpperCase();
+}
+
+/** Splitting by a group leaves what was matched at the odd places. */
+const mapBetween = (text: string, kept: RegExp, map: (part: string) => string): string =>
+  text
+    .split(kept)
+    .map((part, i) => (i % 2 === 0 ? map(part) : part))
+    .join('');
 
 /** `len(text)` */
 export function length(text: string): number {

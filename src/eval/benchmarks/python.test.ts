@@ -5,7 +5,7 @@ import { mean } from './numpy-mean.js';
 import { infer } from './option-inference.js';
 import { formatFloatAsPython, parseFloatAsPython, roundToSixteenDigits } from './python-float.js';
 import { PythonLiteralError, parsePythonLiteral, parseStringList } from './python-literal.js';
-import { length, split, strip } from './python-text.js';
+import { length, lower, split, strip, upper } from './python-text.js';
 import { processAnswer } from './vqa-answer.js';
 
 describe('text', () => {
@@ -17,9 +17,38 @@ describe('text', () => {
     expect(strip(' \t')).toBe('');
   });
 
+  it('has the capitals of Unicode 14', () => {
+    expect(lower('ÀΣ\ua7cbΣ')).toBe('àς\ua7cbσ');
+    expect(upper('ß\u0264\u019b')).toBe('SS\u0264\u019b');
+  });
+
   it('is as long as its code points', () => {
     expect(length('😀é\ud83d')).toBe(3);
     expect(editDistance('😀b', '😁b')).toBe(1);
+  });
+});
+
+describe('literals', () => {
+  it.each([
+    ['- 1', -1],
+    ['-(1)', -1],
+    ['0x1F', 31],
+    ['1_000.5e1_0', 10005e9],
+    ["'a', 'b'", ['a', 'b']],
+    ['\n# so\n[1]\n', [1]],
+    ["'\\N{LF}\\N{vs17}'", '\n\u{e0100}'],
+  ])('%j', (text, value) => expect(parsePythonLiteral(text)).toEqual(value));
+
+  it.each(['007', '1_', '1__0', '--1', '-(-1)', "'a'\n'b'", '\n [1]', "['\0']", '1if', "'\\N{hangul syllable gag}'"])(
+    '%j is none',
+    (text) => expect(() => parsePythonLiteral(text)).toThrow(PythonLiteralError),
+  );
+
+  it('nest no deeper than Python allows', () => {
+    const nested = (depth: number) => parsePythonLiteral('['.repeat(depth) + ']'.repeat(depth));
+    expect(nested(200)).toHaveLength(1);
+    expect(() => nested(201)).toThrow(PythonLiteralError);
+    expect(() => nested(100_000)).toThrow(PythonLiteralError);
   });
 });
 

@@ -1,16 +1,17 @@
 /**
  * Characters by their Unicode name, for Python's "\N{BULLET}". Names come from `unicode-names.generated.ts`, unpacked at the first use; those of
- * ideographs and Hangul syllables follow from the code point. Aliases of control characters are few and listed here.
+ * ideographs and Hangul syllables follow from the code point, and are known in capitals alone, as in Python 3.11.
  */
 import { brotliDecompressSync } from 'node:zlib';
+import { UNICODE_ALIASES } from './unicode-aliases.js';
 import { UNICODE_NAMES } from './unicode-names.generated.js';
 
 let names: Map<string, number> | undefined;
 
-/** @returns the character with this name, upper or lower case; undefined if there is none */
+/** @returns the character with this name or alias, upper or lower case; undefined if there is none */
 export function findUnicodeName(name: string): string | undefined {
   const wanted = name.toUpperCase();
-  const codePoint = ideograph(wanted) ?? hangul(wanted) ?? CONTROL_ALIASES.get(wanted) ?? allNames().get(wanted);
+  const codePoint = ideograph(name) ?? hangul(name) ?? UNICODE_ALIASES.get(wanted) ?? allNames().get(wanted);
   return codePoint === undefined ? undefined : String.fromCodePoint(codePoint);
 }
 
@@ -57,22 +58,3 @@ function hangul(name: string): number | undefined {
   ];
   return lead < 0 || vowel < 0 || tail < 0 ? undefined : 0xac00 + (lead * 21 + vowel) * 28 + tail;
 }
-
-const CONTROL_ALIASES: ReadonlyMap<string, number> = new Map([
-  ['NULL', 0x00],
-  ['BACKSPACE', 0x08],
-  ['CHARACTER TABULATION', 0x09],
-  ['TAB', 0x09],
-  ['LINE FEED', 0x0a],
-  ['NEW LINE', 0x0a],
-  ['LINE TABULATION', 0x0b],
-  ['FORM FEED', 0x0c],
-  ['CARRIAGE RETURN', 0x0d],
-  ['ESCAPE', 0x1b],
-  ['DELETE', 0x7f],
-  ['NEXT LINE', 0x85],
-  ['NBSP', 0xa0],
-  ['ZWNJ', 0x200c],
-  ['ZWJ', 0x200d],
-  ['BYTE ORDER MARK', 0xfeff],
-]);

@@ -4,7 +4,7 @@
  */
 import { mean } from './numpy-mean.js';
 import type { Profile } from './option-inference.js';
-import { digitValue, split, strip } from './python-text.js';
+import { digitValue, lower, split, strip } from './python-text.js';
 
 const MARKS = [
   ';',
@@ -113,7 +113,7 @@ export function processPunctuation(text: string, profile: Profile): string {
 export function processAnswer(text: string, profile: Profile): string {
   const line = strip(text.replaceAll('\n', ' ').replaceAll('\t', ' '));
   const words: string[] = [];
-  for (const word of split(processPunctuation(line, profile).toLowerCase())) {
+  for (const word of split(lower(processPunctuation(line, profile)))) {
     const plain = NUMBER_WORDS.get(word) ?? word;
     if (!ARTICLES.has(plain)) words.push(CONTRACTIONS.get(plain) ?? plain);
   }
