@@ -140,6 +140,20 @@ export class ParquetFile {
     return result;
   }
 
+  /** Ranges of rows [from, to) of whole row groups, of at most `maxRows` where the row groups are not larger. */
+  rowBlocks(maxRows: number): [number, number][] {
+    const blocks: [number, number][] = [];
+    let at = 0;
+    for (const group of this.metadata.row_groups) {
+      const [from, to] = [at, at + Number(group.num_rows)];
+      const last = blocks.at(-1);
+      if (last && to - last[0] <= maxRows) last[1] = to;
+      else if (to > from) blocks.push([from, to]);
+      at = to;
+    }
+    return blocks;
+  }
+
   /** Checks the pages of the named columns in the row groups that overlap [rowStart, rowEnd). Throws a plain Error. */
   #check(names: ReadonlySet<string>, rowStart: number, rowEnd: number): void {
     let from = 0;
