@@ -139,9 +139,13 @@ function pruningNumbers(results: StudyResults): Record<string, { frames: number;
   return Object.fromEntries([...readPruneReports(results)].map(([name, { frames, kept }]) => [name, { frames, kept }]));
 }
 
-const seedsOf = ({ models }: StudyResults): number[] => [
-  ...new Set(models.flatMap(({ runs }) => runs.map(({ seed }) => seed))),
-];
+/** Training seeds; that of models which are trained once for all is none. */
+function seedsOf({ models, study }: StudyResults): number[] {
+  const once = new Set(study.models.flatMap(({ name, once }) => (once ? [name] : [])));
+  const chains = models.filter(({ name }) => !once.has(name));
+  const seeds = (chains.length === 0 ? models : chains).flatMap(({ runs }) => runs.map(({ seed }) => seed));
+  return [...new Set(seeds)].sort((a, b) => a - b);
+}
 
 function factsOf(results: StudyResults) {
   const { study, split, models } = results;

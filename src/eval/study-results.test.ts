@@ -138,14 +138,15 @@ describe('the report', () => {
     writeMadeUpStudy(later, { base: { successes: [14, 16], ...measured } }, { study: second, first: 1 });
     await writeStudyReports({ folders: [first], out, split: 'test' });
     const { warnings } = await writeStudyReports({ folders: [later], out, split: 'test' });
-    const { models } = JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'))['paper-flow'];
-    return { warnings, success: models.base.means.success };
+    const { models, seeds } = JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'))['paper-flow'];
+    return { warnings, seeds, success: models.base.means.success };
   };
 
   test('seeds of an earlier sitting stay; those measured again are replaced', async () => {
-    const { warnings, success } = await sittings('same', paper('flow'));
+    const { warnings, seeds, success } = await sittings('same', paper('flow'));
     expect(warnings).toEqual([]);
-    // Seeds 0, 1, 2: 10, 14 and 16 of 20.
+    expect(seeds).toEqual([0, 1, 2]);
+    // 10, 14 and 16 of 20.
     expect(success.n).toBe(3);
     expect(success.mean).toBeCloseTo(200 / 3, 10);
   });
