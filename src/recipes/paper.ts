@@ -172,7 +172,7 @@ export function regimeConfig(regime: Regime): TrainConfigInput {
 }
 
 /** Until success no longer rises when the specialist is trained on (docs/replication.md): action tokens take longer. */
-const SPECIALIST_STEPS: Record<Regime, number> = { discrete: 6000, frozen: 3000, flow: 3000 };
+const SPECIALIST_STEPS: Record<Regime, number> = { discrete: 6000, frozen: 5000, flow: 5000 };
 
 const TASKS = ['widowx/put-carrot-on-plate', 'google/pick-coke-can', 'google/open-drawer', 'google/close-drawer'];
 
