@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Agreement, boundaryF1, pickBoundaries, relativeDistanceF1 } from './event-boundaries.js';
+import { type Agreement, boundaryF1, pickBoundaries, pickExpected, relativeDistanceF1 } from './event-boundaries.js';
 import { goldenPresent, readGoldenJson } from './golden.test-support.js';
 
 interface PickCase {
@@ -57,6 +57,21 @@ describe.skipIf(!goldenPresent)('as released', () => {
     const mean =
       fixture.rel_distances.reduce((sum, d) => sum + relativeDistanceF1(videos, fixture.predictions, d).f1, 0) / 10;
     expect(mean).toBeCloseTo(fixture.average_f1, 12);
+  });
+});
+
+describe('pickExpected', () => {
+  it('finds as many as are expected, the most probable, at a distance', () => {
+    const sure = [0.9, 0.1, 0.9, 0.8, 0, 0.3];
+    // Without the first 2.1 are expected.
+    expect(pickExpected(sure, { share: 1, scope: 0, beginIgnore: 1 })).toEqual([2, 3]);
+    expect(pickExpected(sure, { share: 1, scope: 1, beginIgnore: 1 })).toEqual([2, 5]);
+    expect(pickExpected(sure, { share: 0.5, scope: 0, beginIgnore: 1 })).toEqual([2]);
+    // Where nothing is sure, something is still likely.
+    expect(pickExpected([0.2, 0.4, 0.3, 0.2], { share: 1, scope: 0 })).toEqual([1]);
+    // Each event seen three times.
+    expect(pickExpected([0.5, 0.9, 0.8, 0.4, 0.2, 0.2], { share: 1, scope: 1, every: 3 })).toEqual([1]);
+    expect(pickExpected([], { share: 1, scope: 0 })).toEqual([]);
   });
 });
 

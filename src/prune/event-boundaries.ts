@@ -31,6 +31,28 @@ export function pickBoundaries(scores: ArrayLike<number>, options: PickOptions):
   return picked;
 }
 
+/**
+ * As many boundaries as the probabilities together expect (times `share`), the most probable first, none within `scope` positions of another.
+ * A threshold finds too many in a video of which a detector is sure and too few in one of which it is not; this finds as many as there are likely to be.
+ *
+ * @param every every event is seen from so many neighbouring frames (SceneEventModel.score)
+ */
+export function pickExpected(
+  probabilities: ArrayLike<number>,
+  { share, scope, beginIgnore = 0, every = 1 }: { share: number; scope: number; beginIgnore?: number; every?: number },
+): number[] {
+  const places = Array.from({ length: Math.max(probabilities.length - beginIgnore, 0) }, (_, i) => beginIgnore + i);
+  const expected = places.reduce((sum, i) => sum + (probabilities[i] as number), 0);
+  const most = Math.round((share * expected) / every);
+  const picked: number[] = [];
+  const sorted = places.sort((a, b) => (probabilities[b] as number) - (probabilities[a] as number) || a - b);
+  for (const place of sorted) {
+    if (picked.length >= most) break;
+    if (picked.every((other) => Math.abs(other - place) > scope)) picked.push(place);
+  }
+  return picked.sort((a, b) => a - b);
+}
+
 export interface Agreement {
   readonly precision: number;
   readonly recall: number;

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -89,6 +89,16 @@ describe('scene events', () => {
     const frames = held[0]!.frames;
     expect(again.score(frames)).toEqual(model.score(frames));
     expect(again.config).toEqual(config);
+    model.save(join(folder, 'half'), {}, { half: true });
+    const half = SceneEventModel.load(join(folder, 'half'));
+    expect(statSync(join(folder, 'half', 'model.safetensors')).size).toBeLessThan(
+      0.6 * statSync(join(folder, 'model.safetensors')).size,
+    );
+    half.score(frames).forEach((score, t) => {
+      expect(Math.abs(score - (model.score(frames)[t] as number))).toBeLessThan(0.02);
+    });
+    expect(half.digest()).not.toBe(model.digest());
+    expect(again.digest()).toBe(model.digest());
     // The batch that frames go through together does not matter.
     again.score(frames, { batch: 5 }).forEach((score, t) => {
       expect(score).toBeCloseTo(model.score(frames)[t] as number, 5);

@@ -23,7 +23,7 @@ import { SeededRandom } from '../data/random.js';
 import { noGrad, optim, safetensors, scope, type Tensor, torch } from '../torch/index.js';
 import { boundaryProbability, DdmNet, type DdmNetConfig } from './ddm-net.js';
 import { PruneError } from './errors.js';
-import { pickBoundaries } from './event-boundaries.js';
+import { pickBoundaries, pickExpected } from './event-boundaries.js';
 import { loadBackbone } from './resnet-weights.js';
 
 /** Pictures of an episode for the network: uint8 [T, H, W, C], the cameras' RGB one after the other. */
@@ -60,6 +60,8 @@ export interface SceneEventConfig {
   /** See PickOptions. */
   readonly threshold: number;
   readonly scope: number;
+  /** In place of the threshold: as many boundaries as this share of those that the probabilities expect (pickExpected). */
+  readonly expected_share?: number | undefined;
 }
 
 /**
@@ -332,9 +334,11 @@ export class SceneEventModel {
 
   /** Frames at which events begin; `every` as for the scores. The first frame of an episode is where it begins, not an event. */
   boundaries(scores: ArrayLike<number>, every = 1): number[] {
-    const { threshold, scope } = this.config;
+    const { threshold, scope: own, expected_share: share } = this.config;
     // One event is seen from several of the slower videos: the best of its frames counts.
-    return pickBoundaries(scores, { threshold, scope: scope * every + (every >> 1), beginIgnore: 1 });
+    const scope = own * every + (every >> 1);
+    if (share !== undefined) return pickExpected(scores, { share, scope, every, beginIgnore: 1 });
+    return pickBoundaries(scores, { threshold, scope, beginIgnore: 1 });
   }
 
   /** Tells weights apart: the start of a hash of all of them. */
@@ -348,10 +352,17 @@ export class SceneEventModel {
     return hash.digest('hex').slice(0, 16);
   }
 
-  /** Writes `model.safetensors` and `config.json` into a folder; the configuration last, so that a folder with one is whole. */
-  save(folder: string, notes: Readonly<Record<string, unknown>> = {}): void {
+  /**
+   * Writes `model.safetensors` and `config.json` into a folder; the configuration last, so that a folder with one is whole.
+   * @param half half precision: half the size, probabilities the same to about a thousandth
+   */
+  save(folder: string, notes: Readonly<Record<string, unknown>> = {}, { half = false }: { half?: boolean } = {}): void {
     mkdirSync(folder, { recursive: true });
-    safetensors.save(join(folder, 'model.safetensors'), this.net.state_dict());
+    const state = this.net.state_dict();
+    const stored = half
+      ? noGrad(() => Object.fromEntries(Object.entries(state).map(([name, tensor]) => [name, tensor.to('float16')])))
+      : state;
+    safetensors.save(join(folder, 'model.safetensors'), stored);
     const config = { type: 'scene-events', version: 1, ...this.config, ...notes };
     writeDurable(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
   }
@@ -409,4 +420,5 @@ const configSchema = z.object({
   trained_robots: z.array(z.string()).optional(),
   threshold: z.number(),
   scope: z.number().int().nonnegative(),
+  expected_share: z.number().positive().optional(),
 });

@@ -9,11 +9,10 @@ import {
   type Agreement,
   type BoundaryPair,
   boundaryF1,
-  pickBoundaries,
   type RatedVideo,
   relativeDistanceF1,
 } from './event-boundaries.js';
-import type { LabelledScene, SceneEventModel } from './scene-events.js';
+import { type LabelledScene, SceneEventModel } from './scene-events.js';
 
 /** A video with found and labelled boundaries, in frames. */
 export interface BoundaryVideo extends BoundaryPair {
@@ -59,28 +58,35 @@ export function detect(model: SceneEventModel, scenes: readonly (LabelledScene &
   }));
 }
 
-const THRESHOLDS = Array.from({ length: 17 }, (_, i) => 0.3 + 0.025 * i);
+/** How boundaries follow from a detector's probabilities; see SceneEventConfig. */
+export interface Picking {
+  readonly threshold: number;
+  readonly scope: number;
+  readonly expected_share?: number;
+}
+
+const steps = (from: number, count: number, step: number): number[] =>
+  Array.from({ length: count }, (_, i) => Math.round((from + step * i) * 1000) / 1000);
 const SCOPES = [0, 1, 2];
+/** Thresholds and shares of the expected number; the first of equals is taken. */
+const PICKINGS: readonly Picking[] = SCOPES.flatMap((scope) => [
+  ...steps(0.3, 17, 0.025).map((threshold) => ({ threshold, scope })),
+  ...steps(0.7, 11, 0.05).map((expected_share) => ({ threshold: 0.5, scope, expected_share })),
+]);
 
 /**
- * Threshold and suppression scope for a detector: those with the highest mean F1 within 0, 1 and 2 frames. Give it episodes that
- * the detector was not trained on and is not measured on. Throws PruneError without any.
+ * How to pick a detector's boundaries: by the threshold, or the share of the expected number, with the highest mean F1 within 0, 1 and 2 frames.
+ * Give it episodes that the detector was not trained on and is not measured on. Throws PruneError without any.
  */
-export function choosePicking(
-  model: SceneEventModel,
-  scenes: readonly LabelledScene[],
-): { readonly threshold: number; readonly scope: number } {
+export function choosePicking(model: SceneEventModel, scenes: readonly LabelledScene[]): Picking {
   if (scenes.length === 0) throw new PruneError('There is no labelled episode to choose the threshold on');
   const scored = scenes.map(({ frames, boundaries }) => ({ scores: model.score(frames), truth: boundaries }));
-  let best = { threshold: 0, scope: 0, f1: -1 };
-  for (const scope of SCOPES)
-    for (const threshold of THRESHOLDS) {
-      const videos = scored.map(({ scores, truth }) => ({
-        truth,
-        found: pickBoundaries(scores, { threshold, scope, beginIgnore: 1 }),
-      }));
-      const f1 = [0, 1, 2].reduce((sum, tolerance) => sum + boundaryF1(videos, tolerance).f1, 0) / 3;
-      if (f1 > best.f1) best = { threshold: Math.round(threshold * 1000) / 1000, scope, f1 };
-    }
-  return { threshold: best.threshold, scope: best.scope };
+  let best: { picking: Picking; f1: number } | undefined;
+  for (const picking of PICKINGS) {
+    const picker = new SceneEventModel({ ...model.config, ...picking }, model.net);
+    const videos = scored.map(({ scores, truth }) => ({ truth, found: picker.boundaries(scores) }));
+    const f1 = [0, 1, 2].reduce((sum, tolerance) => sum + boundaryF1(videos, tolerance).f1, 0) / 3;
+    if (!best || f1 > best.f1 + 1e-12) best = { picking, f1 };
+  }
+  return (best as { picking: Picking }).picking;
 }
