@@ -108,7 +108,7 @@ async function judgeAll(
     progress.clear();
     if (unjudged.length > 0 && (!flags.partial || scored.length === 0)) {
       throw new CommandError(
-        `${unjudged.length} of ${rollouts.length} rollouts were not judged, the first: ${unjudged[0]?.why}; next: the same command asks again, --partial averages the others`,
+        `${unjudged.length} of ${rollouts.length} rollouts were not judged, the first: ${unjudged[0]?.why}; next: more --asks (replies so far are kept), or --partial, which averages the others`,
       );
     }
     await report({ path, flags, output, named, rollouts, scored, unjudged, estimate });

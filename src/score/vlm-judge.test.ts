@@ -137,6 +137,14 @@ describe('replies', () => {
     });
     expect(scored.map(({ id }) => id)).toEqual(['b']);
     expect(unjudged).toMatchObject([{ id: 'a', why: expect.stringContaining('in 3 replies') }]);
+    // Asked once more, it is asked once more: what it has said is kept.
+    const audit = join(folder, 'hopeless');
+    const tries = async (asks: number): Promise<number> => {
+      const before = (await asked('hopeless')).length;
+      await expect(judge('hopeless', { audit, asks }).judge(rollout())).rejects.toThrow(UnusableJudgeError);
+      return (await asked('hopeless')).length - before;
+    };
+    expect([await tries(3), await tries(3), await tries(4)]).toEqual([3, 0, 1]);
   });
 
   it.each(['busy', 'broken', 'silent', 'garbled'])('goes on after trouble: %s', async (way) => {
@@ -341,6 +349,7 @@ describe('dualvla score run', () => {
     expect(dead.err).not.toContain('sk-secret');
     const half = await dualvla(['score', 'run', root, '--judge', `m@${base}/hopeless/v1`, '--examples', '0']).ended;
     expect(half).toMatchObject({ code: 1, out: '', err: expect.stringContaining('2 of 2 rollouts were not judged') });
+    expect(half.err).toMatch(/next: more --asks/);
     expect((await dualvla(['score', 'run', root, '--judge', 'gpt']).ended).code).toBe(2);
   }, 60_000);
 });
