@@ -5,6 +5,7 @@
  *
  * Follows pandas 1.5.3, which the shared official values were computed with; since 2.0 "None" stands for nothing as well.
  */
+import { parseFloatAsPandas } from './pandas-float.js';
 import { formatFloatAsPython, roundToSixteenDigits } from './python-float.js';
 import { prefix } from './python-text.js';
 
@@ -41,8 +42,6 @@ const NOTHING: ReadonlySet<string> = new Set([
 ]);
 
 const INTEGER = /^[\t-\r ]*([+-]?\d+)[\t-\r ]*$/;
-const FLOAT = /^[\t-\r ]*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[\t-\r ]*$/;
-const INFINITE = /^([+-]?)inf(?:inity)?$/i;
 const TRUTH = new Map([
   ['True', true],
   ['TRUE', true],
@@ -70,13 +69,19 @@ export function presentText(column: Column | undefined, row: number): string | u
 
 /** The column that pandas reads from these cells of a TSV. */
 export function readColumn(texts: readonly string[]): Column {
-  return inferNumbers(texts.map((text) => (isNothing(text) ? null : text)));
+  return inferNumbers(
+    texts.map((text) => (isNothing(text) ? null : text)),
+    'table',
+  );
 }
 
 /** What comes back after a column has been written to a prediction file and read again. */
 export function throughFile(column: Column, format: PredictionFormat, formulas: boolean): Column {
   if (format === 'tsv') return readColumn(column.cells.map((cell, i) => (cell === null ? '' : cellText(column, i))));
-  return inferNumbers(column.cells.map((cell) => throughSpreadsheet(cell, formulas)));
+  return inferNumbers(
+    column.cells.map((cell) => throughSpreadsheet(cell, formulas)),
+    'spreadsheet',
+  );
 }
 
 /** The rows of a column, in this order. */
@@ -115,52 +120,71 @@ const escapeControl = (character: string): string =>
   `_x${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}_`;
 
 const INT64_LOW = -(2n ** 63n);
+const INT64_HIGH = 2n ** 63n;
 const UINT64_HIGH = 2n ** 64n;
 
 /** A column that is all numbers, or all truth values, is no longer text. */
-function inferNumbers(cells: readonly Cell[]): Column {
+function inferNumbers(cells: readonly Cell[], from: 'table' | 'spreadsheet'): Column {
   if (cells.every((cell) => cell === null)) return { kind: 'float', cells };
-  const numbers = asNumbers(cells);
+  const numbers = asNumbers(cells, from);
+  if (numbers && isUnsignedConflict(cells)) return { kind: 'text', cells: cells.map((cell) => cell ?? '') };
   if (numbers) return numbers;
   // Truth values beside nothing, out of a spreadsheet: numbers.
   if (cells.every((cell) => typeof cell === 'boolean' || cell === null) && cells.includes(null)) {
     return { kind: 'float', cells: cells.map((cell) => (cell === null ? null : Number(cell))) };
   }
-  const truths = cells.map((cell) => (typeof cell === 'string' ? TRUTH.get(cell) : cell));
+  const truths = cells.map((cell) => (typeof cell === 'string' ? truthOf(cell, from) : cell));
   if (truths.every((cell) => typeof cell === 'boolean' || cell === null)) {
     return { kind: truths.includes(null) ? 'text' : 'bool', cells: truths as Cell[] };
   }
   return { kind: 'text', cells };
 }
 
-function asNumbers(cells: readonly Cell[]): Column | undefined {
-  const values: (bigint | number | null)[] = [];
-  let whole = true;
+/** Tables are read by a parser that takes truth values in any case, spreadsheets by one that does not. */
+function truthOf(text: string, from: 'table' | 'spreadsheet'): boolean | undefined {
+  return TRUTH.get(from === 'table' && text.length <= 5 ? text.toLowerCase() : text);
+}
+
+/** Whole numbers that only fit without a sign go with neither nothing nor negative ones: the cells are left as they were read. */
+function isUnsignedConflict(cells: readonly Cell[]): boolean {
+  const whole = cells.filter((cell) => typeof cell === 'bigint');
+  const unsigned = whole.some((value) => value >= INT64_HIGH && value < UINT64_HIGH);
+  return unsigned && (cells.includes(null) || whole.some((value) => value < 0n));
+}
+
+function asNumbers(cells: readonly Cell[], from: 'table' | 'spreadsheet'): Column | undefined {
+  const values: (number | null)[] = [];
+  const whole = cells.map(asInteger);
   for (const cell of cells) {
     const value = asNumber(cell);
     if (value === undefined) return undefined;
-    if (typeof value !== 'bigint') whole = false;
     values.push(value);
   }
-  if (whole) return { kind: 'int', cells: values };
-  return { kind: 'float', cells: values.map((value) => (value === null ? null : Number(value))) };
+  const integers = whole.filter((value) => value !== null);
+  if (integers.length === cells.length && integers.every(isRepresentable)) return { kind: 'int', cells: whole };
+  // Of a table, whole numbers beside nothing are read as such first, which tells in "-0".
+  const first = from === 'table' && cells.every((cell, i) => cell === null || (whole[i] ?? INT64_HIGH) < INT64_HIGH);
+  return { kind: 'float', cells: first ? whole.map((value) => (value === null ? null : Number(value))) : values };
 }
 
-/** undefined for what is no number. Text that overflows is none either. */
-function asNumber(cell: Cell): bigint | number | null | undefined {
-  if (cell === null || typeof cell === 'bigint' || typeof cell === 'number') return cell;
+const isRepresentable = (value: bigint): boolean => value >= INT64_LOW && value < UINT64_HIGH;
+
+/** null for what is no whole number. */
+function asInteger(cell: Cell): bigint | null {
+  if (typeof cell === 'bigint') return cell;
+  const digits = typeof cell === 'string' ? INTEGER.exec(cell)?.[1] : undefined;
+  return digits === undefined ? null : BigInt(digits.replace(/^\+/, ''));
+}
+
+/** undefined for what is no number. Whole numbers and others that overflow are none either. */
+function asNumber(cell: Cell): number | null | undefined {
+  if (cell === null || typeof cell === 'number') return cell;
+  if (typeof cell === 'bigint') return Number(cell);
   if (typeof cell === 'boolean') return undefined;
   const first = cell.charCodeAt(0);
   // Most cells are words: leave them before the patterns.
   if (first > 0x39 && !/^inf/i.test(cell)) return undefined;
-  const integer = INTEGER.exec(cell);
-  if (integer) {
-    const value = BigInt((integer[1] as string).replace(/^\+/, ''));
-    return value >= INT64_LOW && value < UINT64_HIGH ? value : undefined;
-  }
-  const float = FLOAT.exec(cell);
-  if (float) return Number(float[1]);
-  const infinite = INFINITE.exec(cell);
-  if (!infinite) return undefined;
-  return infinite[1] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  const integer = asInteger(cell);
+  if (integer !== null && !isRepresentable(integer)) return undefined;
+  return parseFloatAsPandas(cell);
 }
