@@ -141,13 +141,13 @@ const VALUES: readonly ((dice: Dice) => string)[] = [
   () => '"a"',
   () => '"../../../etc/passwd"',
   () => '"\\u0000\\ud800"',
-  (dice) => JSON.stringify('x'.repeat(dice.pick([100, 10_000, 300_000]))),
+  (dice) => JSON.stringify('x'.repeat(dice.pick([100, 100, 100, 10_000, 10_000, 300_000]))),
   () => '[]',
   () => '{}',
   () => '{"__proto__": {"a": 1}, "constructor": 1, "toString": null}',
-  (dice) => nested(dice.pick([10, 200, 5_000, 200_000]), '[', ']'),
+  (dice) => nested(dice.pick([10, 200, 200, 200, 5_000, 5_000, 5_000, 200_000]), '[', ']'),
   (dice) => `${'{"a":'.repeat(1000)}1${'}'.repeat(dice.pick([999, 1000]))}`,
-  (dice) => `[${new Array<string>(dice.pick([10, 1_000, 100_000])).fill('0').join(',')}]`,
+  (dice) => `[${new Array<string>(dice.pick([10, 1_000, 1_000, 1_000, 100_000])).fill('0').join(',')}]`,
 ];
 
 /**

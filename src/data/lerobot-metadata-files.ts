@@ -38,16 +38,17 @@ export interface EpisodeRecord {
   readonly videos: Readonly<Record<string, VideoLocation>>;
 }
 
+/** Writes a table whose row groups are made one after the other. */
 function writeTable(
   path: string,
   schema: ReturnType<typeof root>,
-  columns: ColumnSource[],
+  rowGroups: Iterable<ColumnSource[]>,
   kv?: { key: string; value: string }[],
 ): void {
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.tmp`;
   const file = new ParquetAppender(temporary, schema, undefined, kv);
-  if ((columns[0]?.data.length ?? 0) > 0) file.append(columns);
+  for (const columns of rowGroups) if ((columns[0]?.data.length ?? 0) > 0) file.append(columns);
   file.close();
   renameSync(temporary, path);
   syncFolder(dirname(path));
@@ -75,8 +76,10 @@ export function writeTasks(rootFolder: string, tasks: readonly string[]): void {
     join(rootFolder, TASKS_FILE),
     root([leaf('task_index', 'int64'), leaf('task', 'string')]),
     [
-      { name: 'task_index', data: tasks.map((_, i) => BigInt(i)) },
-      { name: 'task', data: [...tasks] },
+      [
+        { name: 'task_index', data: tasks.map((_, i) => BigInt(i)) },
+        { name: 'task', data: [...tasks] },
+      ],
     ],
     [{ key: 'pandas', value: JSON.stringify(pandas) }],
   );
@@ -111,13 +114,40 @@ export function featuresWithStats(features: Features): string[] {
     .map(([name]) => name);
 }
 
-/** Writes the episode table in one file. `stats` holds each episode's statistics JSON by feature. */
+type EpisodeStatsJson = Readonly<Record<string, unknown>>;
+
+/** Episodes of a row group of the episode table. */
+const TABLE_ROWS = 1000;
+
+/** Writes the episode table in one file. `statsOf` gives an episode's statistics JSON by feature; it is asked for each once. */
 export function writeEpisodes(
   rootFolder: string,
   features: Features,
   episodes: readonly EpisodeRecord[],
-  stats: readonly Readonly<Record<string, unknown>>[],
+  statsOf: (episode: number) => EpisodeStatsJson,
 ): void {
+  const rowGroup = (from: number): ReturnType<typeof episodeColumns> => {
+    const part = episodes.slice(from, from + TABLE_ROWS);
+    return episodeColumns(
+      features,
+      part,
+      part.map(({ index }) => statsOf(index)),
+    );
+  };
+  const path = join(rootFolder, fillPath(EPISODES_PATH, { chunk_index: 0, file_index: 0 }));
+  const first = rowGroup(0);
+  function* columns(): Generator<ColumnSource[]> {
+    yield first.columns;
+    for (let from = TABLE_ROWS; from < episodes.length; from += TABLE_ROWS) yield rowGroup(from).columns;
+  }
+  writeTable(path, root(first.nodes), columns());
+}
+
+function episodeColumns(
+  features: Features,
+  episodes: readonly EpisodeRecord[],
+  stats: readonly EpisodeStatsJson[],
+): { readonly nodes: Parameters<typeof root>[0][number][]; readonly columns: ColumnSource[] } {
   const nodes: Parameters<typeof root>[0][number][] = [];
   const columns: ColumnSource[] = [];
   const ints = (name: string, values: readonly number[]): void => {
@@ -197,7 +227,7 @@ export function writeEpisodes(
     'meta/episodes/file_index',
     episodes.map(() => 0),
   );
-  writeTable(join(rootFolder, fillPath(EPISODES_PATH, { chunk_index: 0, file_index: 0 })), root(nodes), columns);
+  return { nodes, columns };
 }
 
 /** Reads every file of the episode table, in order of the episode index. Throws when an episode is missing or given twice. */

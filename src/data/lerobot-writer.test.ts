@@ -341,7 +341,7 @@ describe('a writer that stopped', () => {
     );
   });
 
-  it.each(['image', 'video'])('survives kill -9 at any moment (%s)', { timeout: 120_000 }, async (storage) => {
+  it.each(['image', 'video'])('survives kill -9 at any moment (%s)', { timeout: 400_000 }, async (storage) => {
     const numEpisodes = storage === 'image' ? 60 : 4;
     const script = fileURLToPath(new URL('./writer-crash.test-support.js', import.meta.url));
     const folder = newFolder();

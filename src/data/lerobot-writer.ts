@@ -38,7 +38,7 @@ import {
 } from './statistics.js';
 import { encodeVideo } from './video.js';
 import { assertUnlocked, datasetState, JOURNAL_FILE, lock, partialFolder, publish, unlock } from './writer-folder.js';
-import { type JournalEntry, type JournalEpisode, type JsonValue, WriterJournal } from './writer-journal.js';
+import { type JournalEpisode, type JournalPlace, type JsonValue, WriterJournal } from './writer-journal.js';
 import { comparableOptions, firstDifference, type LeRobotWriterOptions } from './writer-options.js';
 import { episodeStats, packHistogram, unpackHistogram } from './writer-statistics.js';
 import { joinVideos, stagedVideo, stageVideo } from './writer-videos.js';
@@ -67,6 +67,31 @@ export interface EncodedFrames {
 
 const MEGABYTE = 1024 * 1024;
 
+/** What is kept in memory of an episode; the rest is read from the journal when the data set is finished. */
+interface WrittenEpisode extends Pick<JournalEpisode, 'index' | 'length' | 'tasks' | 'dataFile' | 'bytes' | 'note'> {
+  readonly place: JournalPlace;
+}
+
+/** What a journal held. */
+class Written {
+  readonly episodes: WrittenEpisode[] = [];
+  readonly notes: JsonValue[] = [];
+  /** Feature -> pixels of all episodes. */
+  readonly histograms: Record<string, PixelHistogram> = {};
+  /** Row groups of the last data file. */
+  rowGroups: unknown[] = [];
+
+  add(entry: JournalEpisode, place: JournalPlace): void {
+    const { index, length, tasks, dataFile, bytes, note } = entry;
+    this.episodes.push({ index, length, tasks, dataFile, bytes, note, place });
+    for (const [key, packed] of Object.entries(entry.histograms)) {
+      const known = this.histograms[key];
+      const own = unpackHistogram(packed);
+      this.histograms[key] = known ? mergeHistograms([known, own]) : own;
+    }
+  }
+}
+
 export class LeRobotWriter {
   /** Where the finished data set will lie. */
   readonly folder: string;
@@ -76,8 +101,7 @@ export class LeRobotWriter {
   readonly #options: LeRobotWriterOptions;
   readonly #schema: SchemaElement[];
   readonly #journal: WriterJournal;
-  readonly #episodes: JournalEpisode[];
-  readonly #notes: JsonValue[];
+  readonly #written: Written;
   readonly #tasks: string[] = [];
   #appender: ParquetAppender | undefined;
   #dataFile = 0;
@@ -89,7 +113,7 @@ export class LeRobotWriter {
     options: LeRobotWriterOptions,
     features: Features,
     journal: WriterJournal,
-    entries: readonly JournalEntry[],
+    written: Written,
   ) {
     this.folder = folder;
     this.partial = partialFolder(folder);
@@ -97,8 +121,7 @@ export class LeRobotWriter {
     this.features = features;
     this.#schema = dataSchema(features);
     this.#journal = journal;
-    this.#episodes = entries.filter((entry) => entry.kind === 'episode');
-    this.#notes = entries.filter((entry) => entry.kind === 'note').map((entry) => entry.note);
+    this.#written = written;
     for (const episode of this.#episodes) {
       this.#numFrames += episode.length;
       for (const task of episode.tasks) this.#taskIndex(task);
@@ -135,7 +158,15 @@ export class LeRobotWriter {
     const journalPath = join(partial, JOURNAL_FILE);
     const wanted = JSON.parse(JSON.stringify(comparableOptions(options, features))) as JsonValue;
     if (existsSync(journalPath)) {
-      const { journal, header, entries } = WriterJournal.resume(journalPath);
+      const written = new Written();
+      const { journal, header } = WriterJournal.resume(journalPath, (entry, place) => {
+        if (entry.kind === 'note') written.notes.push(entry.note);
+        else {
+          if (entry.dataFile !== written.episodes.at(-1)?.dataFile) written.rowGroups = [];
+          written.rowGroups.push(entry.rowGroup);
+          written.add(entry, place);
+        }
+      });
       if (header) {
         if (!isDeepStrictEqual(header.options, wanted)) {
           journal.close();
@@ -148,11 +179,11 @@ export class LeRobotWriter {
             },
           );
         }
-        return new LeRobotWriter(target, options, features, journal, entries);
+        return new LeRobotWriter(target, options, features, journal, written);
       }
       journal.close();
     }
-    return new LeRobotWriter(target, options, features, WriterJournal.create(journalPath, wanted), []);
+    return new LeRobotWriter(target, options, features, WriterJournal.create(journalPath, wanted), new Written());
   }
 
   get numEpisodes(): number {
@@ -170,14 +201,14 @@ export class LeRobotWriter {
 
   /** Free notes (`addNote`), in order. */
   get notes(): readonly JsonValue[] {
-    return this.#notes;
+    return this.#written.notes;
   }
 
   /** Remembers something that outlives a crash, e.g. which seeds were tried in vain. */
   addNote(note: JsonValue): void {
     this.#assertOpen();
     this.#journal.append({ kind: 'note', note });
-    this.#notes.push(note);
+    this.#written.notes.push(note);
   }
 
   /**
@@ -271,9 +302,7 @@ export class LeRobotWriter {
       ),
       note: options.note ?? null,
     };
-    this.#journal.append(entry);
-    // The open file keeps its row groups itself: thousands of episodes need not have them twice.
-    this.#episodes.push({ ...entry, rowGroup: null });
+    this.#written.add(entry, this.#journal.append(entry));
     this.#numFrames += episode.length;
     return index;
   }
@@ -296,10 +325,9 @@ export class LeRobotWriter {
       chunksSize: this.#chunksSize,
     });
     writeTasks(partial, this.#tasks);
-    const stats = this.#episodes.map((episode) => episode.stats);
-    writeEpisodes(partial, this.features, this.#records(videos.locations), stats);
+    writeEpisodes(partial, this.features, this.#records(videos.locations), (episode) => this.#statsOf(episode));
     writeDurable(join(partial, STATS_FILE), `${JSON.stringify(await this.#datasetStats(), null, 4)}\n`);
-    const history = { provenance, episodes: this.episodeNotes, notes: this.#notes };
+    const history = { provenance, episodes: this.episodeNotes, notes: this.#written.notes };
     writeDurable(join(partial, PROVENANCE_FILE), `${JSON.stringify(history)}\n`);
     const info: DatasetInfo = {
       robotType,
@@ -333,6 +361,15 @@ export class LeRobotWriter {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  get #episodes(): readonly WrittenEpisode[] {
+    return this.#written.episodes;
+  }
+
+  #statsOf(episode: number): JournalEpisode['stats'] {
+    const { place } = this.#episodes[episode] as WrittenEpisode;
+    return (this.#journal.read(place) as JournalEpisode).stats;
   }
 
   get #chunksSize(): number {
@@ -387,9 +424,8 @@ export class LeRobotWriter {
     const images = new Set(Object.values(cameraKeys(this.features)));
     const json: Record<string, unknown> = {};
     for (const key of Object.keys(this.features)) {
-      const histogram = (): PixelHistogram =>
-        mergeHistograms(this.#episodes.map((episode) => unpackHistogram(episode.histograms[key])));
-      const stats = images.has(key) ? histogramStats(histogram()) : numeric[key];
+      const histogram = this.#written.histograms[key] ?? emptyHistogram();
+      const stats = images.has(key) ? histogramStats(histogram) : numeric[key];
       if (stats) json[key] = statsToJson(stats, images.has(key));
     }
     return json;
@@ -408,13 +444,10 @@ export class LeRobotWriter {
         file: path,
         hint: 'Start again with --overwrite',
       });
-    const rowGroups = this.#episodes
-      .filter((episode) => episode.dataFile === last.dataFile)
-      .map((episode) => decodeRowGroup(episode.rowGroup));
+    const rowGroups = this.#written.rowGroups.map(decodeRowGroup);
     this.#appender = new ParquetAppender(path, this.#schema, { bytes: last.bytes, rowGroups });
-    this.#episodes.forEach((episode, i) => {
-      this.#episodes[i] = { ...episode, rowGroup: null };
-    });
+    // The open file keeps them itself.
+    this.#written.rowGroups = [];
   }
 
   /** The open data file, or the next one when it has reached its size. */

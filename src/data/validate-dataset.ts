@@ -168,9 +168,7 @@ function checkInfo(info: DatasetInfo, report: Report): void {
 
 async function checkTasks(root: string, report: Report): Promise<void> {
   const file = await ParquetFile.open(join(root, TASKS_FILE));
-  const text = file.metadata.key_value_metadata?.find(({ key }) => key === 'pandas')?.value;
-  const pandas = text ? (JSON.parse(text) as { index_columns?: unknown[] }) : undefined;
-  const index = pandas?.index_columns?.[0];
+  const index = pandasIndex(file);
   if (typeof index !== 'string' || !file.hasColumn(index))
     report(
       'error',
@@ -181,6 +179,17 @@ async function checkTasks(root: string, report: Report): Promise<void> {
   const indices = (await file.read(['task_index'])).get('task_index') ?? [];
   if (indices.some((value, row) => Number(value) !== row))
     report('error', 'tasks', 'row i of tasks.parquet must have task_index i', { file: file.path });
+}
+
+/** The column that pandas takes for the index, as far as the file says so. */
+function pandasIndex(file: ParquetFile): unknown {
+  const text = file.metadata.key_value_metadata?.find(({ key }) => key === 'pandas')?.value;
+  try {
+    return (JSON.parse(text ?? '{}') as { index_columns?: unknown[] } | null)?.index_columns?.[0];
+  } catch {
+    // Damaged: pandas would not find it either.
+    return undefined;
+  }
 }
 
 /** Every column declared, every declared one present, the physical types those of the declaration, one schema in all files. */
@@ -242,33 +251,36 @@ async function checkOrder(dataset: LeRobotDataset, report: Report): Promise<void
   const names = ['index', 'frame_index', 'episode_index', 'timestamp'];
   let next = 0;
   const late = new Set<number>();
-  const episodeOf = dataset.episodes.flatMap((episode) => new Array<number>(episode.length).fill(episode.index));
+  let at = 0;
   for (const path of await parquetPaths(join(dataset.folder, 'data'))) {
     const file = await ParquetFile.open(path);
-    const columns = await file.read(names);
-    for (let row = 0; row < file.numRows; row++, next++) {
-      const value = (name: string): number => Number(columns.get(name)?.[row]);
-      const record = dataset.episodes[episodeOf[next] ?? -1];
-      const frame = next - (record?.fromIndex ?? 0);
-      const where = `${relative(dataset.folder, path)}, row ${row}`;
-      const place = { file: path, episode: record?.index, frame };
-      if (value('index') !== next)
-        return report('error', 'order', `${where}: index is ${value('index')}, expected ${next}`, place);
-      if (value('episode_index') !== record?.index)
-        return report(
-          'error',
-          'order',
-          `${where}: episode_index is ${value('episode_index')}, the episode table says ${record?.index}`,
-          place,
-        );
-      if (value('frame_index') !== frame)
-        return report('error', 'order', `${where}: frame_index is ${value('frame_index')}, expected ${frame}`, place);
-      const off = value('timestamp') - frame / dataset.fps;
-      if (!(Math.abs(off) < 1e-4 + frame * 1e-6) && !late.has(record.index)) {
-        late.add(record.index);
-        const gap = frame > 0 && off > 0 ? `, a gap of ${(off + 1 / dataset.fps).toFixed(4)} s` : '';
-        const expected = `timestamp is ${value('timestamp')} s, expected ${frame / dataset.fps} s${gap}`;
-        report('error', 'timestamps', `${where}: ${expected}`, place);
+    for (const [from, to] of file.rowBlocks(65_536)) {
+      const columns = await file.read(names, from, to);
+      for (let row = from; row < to; row++, next++) {
+        const value = (name: string): number => Number(columns.get(name)?.[row - from]);
+        while (next >= (dataset.episodes[at]?.toIndex ?? Infinity)) at++;
+        const record = dataset.episodes[at];
+        const frame = next - (record?.fromIndex ?? 0);
+        const where = `${relative(dataset.folder, path)}, row ${row}`;
+        const place = { file: path, episode: record?.index, frame };
+        if (value('index') !== next)
+          return report('error', 'order', `${where}: index is ${value('index')}, expected ${next}`, place);
+        if (value('episode_index') !== record?.index)
+          return report(
+            'error',
+            'order',
+            `${where}: episode_index is ${value('episode_index')}, the episode table says ${record?.index}`,
+            place,
+          );
+        if (value('frame_index') !== frame)
+          return report('error', 'order', `${where}: frame_index is ${value('frame_index')}, expected ${frame}`, place);
+        const off = value('timestamp') - frame / dataset.fps;
+        if (!(Math.abs(off) < 1e-4 + frame * 1e-6) && !late.has(record.index)) {
+          late.add(record.index);
+          const gap = frame > 0 && off > 0 ? `, a gap of ${(off + 1 / dataset.fps).toFixed(4)} s` : '';
+          const expected = `timestamp is ${value('timestamp')} s, expected ${frame / dataset.fps} s${gap}`;
+          report('error', 'timestamps', `${where}: ${expected}`, place);
+        }
       }
     }
   }

@@ -2,7 +2,7 @@
  * The journal of a data set under construction: one JSON line for what the set is, one for every finished episode, one for every note
  * of the caller. A line counts only once it is complete on disk, so that a killed writer loses the unfinished episode and no more.
  */
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { CorruptDatasetError } from './errors.js';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -35,6 +35,12 @@ export interface JournalNote {
 }
 export type JournalEntry = JournalEpisode | JournalNote;
 
+/** Where in the journal a line lies, bytes, without its line end. */
+export interface JournalPlace {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 export class WriterJournal {
   readonly path: string;
   readonly #fd: number;
@@ -47,43 +53,66 @@ export class WriterJournal {
   }
 
   static create(path: string, options: JsonValue): WriterJournal {
-    const journal = new WriterJournal(path, openSync(path, 'w'), 0);
+    const journal = new WriterJournal(path, openSync(path, 'w+'), 0);
     journal.#write({ kind: 'header', version: 1, options });
     return journal;
   }
 
   /**
-   * Opens an existing journal behind its last complete line. `header` is undefined if not even the first line is complete.
+   * Opens an existing journal behind its last complete line. Each entry is shown to `visit` and then forgotten: a long journal does not fit
+   * into memory. `header` is undefined if not even the first line is complete.
    * Throws CorruptDatasetError if a line before the last one is damaged.
    */
-  static resume(path: string): { journal: WriterJournal; header: JournalHeader | undefined; entries: JournalEntry[] } {
-    const bytes = readFileSync(path);
-    const lines: (JournalHeader | JournalEntry)[] = [];
+  static resume(
+    path: string,
+    visit: (entry: JournalEntry, place: JournalPlace) => void,
+  ): { journal: WriterJournal; header: JournalHeader | undefined } {
+    const fd = openSync(path, 'r+');
+    let header: JournalHeader | undefined;
     let end = 0;
-    for (let newline = bytes.indexOf(10); newline >= 0; newline = bytes.indexOf(10, end)) {
+    let number = 0;
+    for (const { bytes, offset } of lines(fd)) {
+      number++;
+      let line: JournalHeader | JournalEntry;
       try {
-        lines.push(JSON.parse(bytes.toString('utf8', end, newline)) as JournalHeader | JournalEntry);
+        line = JSON.parse(bytes.toString()) as JournalHeader | JournalEntry;
       } catch (cause) {
-        throw new CorruptDatasetError(`Line ${lines.length + 1} of the journal is damaged`, {
+        closeSync(fd);
+        throw new CorruptDatasetError(`Line ${number} of the journal is damaged`, {
           file: path,
           hint: 'Start again with --overwrite',
           cause,
         });
       }
-      end = newline + 1;
+      if ((number === 1) !== (line.kind === 'header')) {
+        closeSync(fd);
+        throw new CorruptDatasetError('The journal does not begin with its header', { file: path });
+      }
+      if (line.kind === 'header') header = line;
+      else visit(line, { offset, bytes: bytes.length });
+      end = offset + bytes.length + 1;
     }
-    const [header, ...entries] = lines;
-    const fd = openSync(path, 'r+');
     ftruncateSync(fd, end);
     fsyncSync(fd);
-    const journal = new WriterJournal(path, fd, end);
-    if (header && header.kind !== 'header')
-      throw new CorruptDatasetError('The journal does not begin with its header', { file: path });
-    return { journal, header, entries: entries as JournalEntry[] };
+    return { journal: new WriterJournal(path, fd, end), header };
   }
 
-  append(entry: JournalEntry): void {
+  /** @returns where the entry lies, to read it again */
+  append(entry: JournalEntry): JournalPlace {
+    const offset = this.#end;
     this.#write(entry);
+    return { offset, bytes: this.#end - offset - 1 };
+  }
+
+  /** An entry once more. */
+  read({ offset, bytes }: JournalPlace): JournalEntry {
+    const line = Buffer.alloc(bytes);
+    for (let got = 0; got < bytes; ) {
+      const count = readSync(this.#fd, line, got, bytes - got, offset + got);
+      if (count === 0) throw new CorruptDatasetError('The journal became shorter', { file: this.path });
+      got += count;
+    }
+    return JSON.parse(line.toString()) as JournalEntry;
   }
 
   close(): void {
@@ -96,5 +125,28 @@ export class WriterJournal {
       written += writeSync(this.#fd, bytes, written, bytes.length - written, this.#end + written);
     this.#end += bytes.length;
     fsyncSync(this.#fd);
+  }
+}
+
+const BLOCK_BYTES = 1 << 20;
+
+/** The complete lines of a file, in order. */
+function* lines(fd: number): Generator<{ bytes: Buffer; offset: number }> {
+  const block = Buffer.alloc(BLOCK_BYTES);
+  let parts: Buffer[] = [];
+  let offset = 0;
+  for (let at = 0; ; ) {
+    const count = readSync(fd, block, 0, BLOCK_BYTES, at);
+    if (count === 0) return;
+    at += count;
+    let from = 0;
+    for (let end = block.indexOf(10); end >= 0 && end < count; end = block.indexOf(10, from)) {
+      const bytes = Buffer.concat([...parts, block.subarray(from, end)]);
+      parts = [];
+      yield { bytes, offset };
+      offset += bytes.length + 1;
+      from = end + 1;
+    }
+    if (from < count) parts.push(Buffer.from(block.subarray(from, count)));
   }
 }
