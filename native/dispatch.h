@@ -1,4 +1,4 @@
-// Calls any operator of libtorch by its schema.
+// Calls any operator of libtorch by its schema: the table of operators (operator_table.cpp) and the calls (dispatch.cpp).
 #pragma once
 
 #include <cstdint>

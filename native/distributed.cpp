@@ -54,7 +54,7 @@ Napi::Value Backends(Engine&, const Napi::CallbackInfo& info) {
   return out;
 }
 
-// distributedJoin(backend, address, port, rank, size, servesStore, prefix, timeoutMs)
+// distributedJoin(backend, address, port, rank, size, servesStore, prefix, timeoutMs, stages)
 Napi::Value Join(Engine&, const Napi::CallbackInfo& info) {
   GroupOptions options;
   options.backend = stringArgument(info, 0, "backend");
@@ -65,6 +65,7 @@ Napi::Value Join(Engine&, const Napi::CallbackInfo& info) {
   options.serves_store = booleanArgument(info, 5, "servesStore");
   options.prefix = stringArgument(info, 6, "prefix");
   options.timeout = std::chrono::milliseconds(integerArgument(info, 7, "timeoutMs"));
+  options.stages = booleanArgument(info, 8, "stages");
   {
     const std::lock_guard<std::mutex> lock(state().mutex);
     if (state().group != nullptr) fail("this process is already in a process group");
@@ -95,7 +96,7 @@ Napi::Value AllReduce(Engine& engine, const Napi::CallbackInfo& info) {
   const auto operation = reduceOperation(name);
   const bool low = tensor.scalar_type() == at::kBFloat16 || tensor.scalar_type() == at::kHalf;
   at::Tensor sent = tensor.contiguous();
-  if (low && !group->reducesLowPrecision()) sent = sent.to(at::kFloat);
+  if (low && !group->reducesLowPrecision(tensor)) sent = sent.to(at::kFloat);
   group->allReduce(sent, operation)->wait();
   if (name == "mean") sent.div_(group->size);
   if (!sent.is_same(tensor)) tensor.copy_(sent);

@@ -20,7 +20,7 @@ namespace dualvla {
 // A handle is generation * 2^23 + index: a small integer for V8, and a stale one is noticed.
 using Handle = std::int32_t;
 
-class OperatorTable;  // dispatch.cpp
+class OperatorTable;  // operator_table.cpp
 
 class Engine {
  public:

@@ -12,12 +12,13 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include "simd.h"
+#include "fused.h"
 
 namespace {
 
 using at::Tensor;
 using c10::BFloat16;
+using dualvla::byType;
 using dualvla::exponential;
 using dualvla::narrow;
 using dualvla::widen;
@@ -49,15 +50,6 @@ DUALVLA_SIMD_CLONES void softmaxGradRun(int64_t V, const float* x, float lse, fl
 }
 DUALVLA_SIMD_CLONES void softmaxGradRun(int64_t V, const BFloat16* x, float lse, float scale, BFloat16* out) {
   softmaxGradLoop(V, x, lse, scale, out);
-}
-
-template <typename F>
-void byType(const Tensor& x, F f) {
-  if (x.scalar_type() == at::kFloat) {
-    f(float{});
-  } else {
-    f(BFloat16{});
-  }
 }
 
 struct CrossEntropyRows : torch::autograd::Function<CrossEntropyRows> {

@@ -97,7 +97,7 @@ void GradientAverager::addBucket(const std::vector<std::size_t>& members) {
   bucket.pending = members.size();
   const at::Tensor& first = parameters_[members[0]];
   const bool low = first.scalar_type() == at::kBFloat16 || first.scalar_type() == at::kHalf;
-  const auto type = low && !group_->reducesLowPrecision() ? at::kFloat : first.scalar_type();
+  const auto type = low && !group_->reducesLowPrecision(first) ? at::kFloat : first.scalar_type();
   std::int64_t total = static_cast<std::int64_t>(members.size());
   for (std::size_t i : members) total += parameters_[i].numel();
   bucket.flat = at::zeros({total}, first.options().dtype(type).requires_grad(false));

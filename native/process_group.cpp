@@ -1,4 +1,4 @@
-// Joining a c10d process group over Gloo or NCCL.
+// Joining a c10d process group over Gloo and NCCL.
 #include "process_group.h"
 
 #include <cstdlib>
@@ -6,6 +6,7 @@
 #include <c10/util/Exception.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/version.h>
 #ifdef USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #endif
@@ -39,11 +40,45 @@ class Joined : public ProcessGroup {
     return backend_->allgather(lists, inputs);
   }
   WorkPointer barrier() override { return backend_->barrier(); }
-  bool reducesLowPrecision() const override { return low_; }
+  bool reducesLowPrecision(const at::Tensor&) const override { return low_; }
 
  private:
   c10::intrusive_ptr<Backend> backend_;
   bool low_;
+};
+
+// Tensors of a GPU go over NCCL, all others over Gloo. Either may be missing.
+class ByDevice : public ProcessGroup {
+ public:
+  ByDevice(std::shared_ptr<ProcessGroup> gloo, std::shared_ptr<ProcessGroup> nccl)
+      : gloo_(std::move(gloo)), nccl_(std::move(nccl)) {}
+
+  WorkPointer allReduce(at::Tensor tensor, c10d::ReduceOp::RedOpType op) override {
+    ProcessGroup& group = of(tensor);
+    return group.allReduce(std::move(tensor), op);
+  }
+  WorkPointer broadcast(at::Tensor tensor, int root) override {
+    ProcessGroup& group = of(tensor);
+    return group.broadcast(std::move(tensor), root);
+  }
+  WorkPointer allGather(std::vector<at::Tensor> outputs, at::Tensor input) override {
+    ProcessGroup& group = of(input);
+    return group.allGather(std::move(outputs), std::move(input));
+  }
+  WorkPointer barrier() override { return (gloo_ != nullptr ? gloo_ : nccl_)->barrier(); }
+  bool reducesLowPrecision(const at::Tensor& tensor) const override { return of(tensor).reducesLowPrecision(tensor); }
+
+ private:
+  ProcessGroup& of(const at::Tensor& tensor) const {
+    const bool gpu = tensor.is_cuda();
+    ProcessGroup* group = (gpu ? nccl_ : gloo_).get();
+    TORCH_CHECK(group != nullptr, "the tensor is on ", tensor.device(), " and the engine was built without ",
+                gpu ? "NCCL" : "Gloo", gpu ? "; init({ backend: 'gloo' }) sends it through the CPU's memory" : "");
+    return *group;
+  }
+
+  std::shared_ptr<ProcessGroup> gloo_;
+  std::shared_ptr<ProcessGroup> nccl_;
 };
 
 bool isLoopback(const std::string& address) {
@@ -79,6 +114,12 @@ void withoutLibuv(Options&, long) {}
 #ifdef USE_C10D_NCCL
 std::shared_ptr<ProcessGroup> joinNccl(const GroupOptions& options, const c10::intrusive_ptr<c10d::Store>& store) {
   using Backend = c10d::ProcessGroupNCCL;
+  // Waiting blocks: then a lost peer is an exception after the timeout, where a watchdog would end the process.
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+  setenv("TORCH_NCCL_BLOCKING_WAIT", "1", 0);
+#else
+  setenv("NCCL_BLOCKING_WAIT", "1", 0);
+#endif
   auto nccl = Backend::Options::create();
   nccl->timeout = options.timeout;
   return std::make_shared<Joined<Backend>>(
@@ -109,14 +150,18 @@ std::shared_ptr<ProcessGroup> joinGroup(const GroupOptions& options) {
   c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(options.address, tcp);
   if (!options.prefix.empty()) store = c10::make_intrusive<c10d::PrefixStore>(options.prefix, store);
 
-  std::shared_ptr<ProcessGroup> group;
-#ifdef USE_C10D_GLOO
-  if (options.backend == "gloo") group = joinGloo(options, store);
-#endif
+  std::shared_ptr<ProcessGroup> gloo;
+  std::shared_ptr<ProcessGroup> nccl;
 #ifdef USE_C10D_NCCL
-  if (options.backend == "nccl") group = joinNccl(options, store);
+  if (options.backend == "nccl") nccl = joinNccl(options, c10::make_intrusive<c10d::PrefixStore>("nccl", store));
 #endif
-  TORCH_CHECK(group != nullptr, "this build has no process group over ", options.backend);
+#ifdef USE_C10D_GLOO
+  if (options.backend == "gloo" || nccl != nullptr) {
+    gloo = joinGloo(options, c10::make_intrusive<c10d::PrefixStore>("gloo", store));
+  }
+#endif
+  TORCH_CHECK((options.backend == "nccl" ? nccl : gloo) != nullptr, "this build has no process group over ", options.backend);
+  std::shared_ptr<ProcessGroup> group = options.stages ? gloo : std::make_shared<ByDevice>(gloo, nccl);
   group->rank = options.rank;
   group->size = options.size;
   return group;

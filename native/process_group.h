@@ -1,5 +1,5 @@
-// The process group of this process: c10d over Gloo (CPU, CUDA by staging) or NCCL (CUDA). One a process, shared by all
-// JavaScript environments. Knows nothing about models; who starts the processes and sets their ranks is policy above.
+// The process group of this process: c10d over NCCL for tensors of a GPU and over Gloo for all others. One a process, shared
+// by all JavaScript environments. Knows nothing about models; who starts the processes and sets their ranks is policy above.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,8 @@ namespace dualvla {
 using WorkPointer = c10::intrusive_ptr<c10d::Work>;
 
 struct GroupOptions {
-  std::string backend;  // "gloo" or "nccl"
+  std::string backend;  // "gloo", or "nccl": then Gloo as well where this build has it
+  bool stages = false;  // Gloo takes tensors of a GPU too, through the CPU's memory
   std::string address;  // of the process that serves the store
   std::uint16_t port = 0;
   int rank = 0;
@@ -37,7 +38,7 @@ class ProcessGroup {
   virtual WorkPointer barrier() = 0;
 
   // Whether sums of bfloat16 and float16 are made in their own type (Gloo has no such sums).
-  virtual bool reducesLowPrecision() const = 0;
+  virtual bool reducesLowPrecision(const at::Tensor& tensor) const = 0;
   int rank = 0;
   int size = 1;
 };

@@ -80,6 +80,7 @@ export interface Addon {
     servesStore: boolean,
     prefix: string,
     timeoutMs: number,
+    stages: boolean,
   ): void;
   distributedLeave(): void;
   distributedAllReduce(handle: number, operation: string): void;

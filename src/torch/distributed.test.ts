@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { distributed } from './index.js';
+import { cuda, distributed, torch } from './index.js';
 
 const fixture = fileURLToPath(new URL('./data-parallel.fixture.js', import.meta.url));
 
@@ -137,6 +137,34 @@ describe('two processes on loopback', { timeout: 120_000 }, () => {
       message: expect.stringMatching(/init failed on rank 0: .*are all processes started/),
     });
   });
+});
+
+describe('NCCL', () => {
+  const env = { RANK: '0', WORLD_SIZE: '1', MASTER_ADDR: '127.0.0.1', MASTER_PORT: '0' };
+
+  it.skipIf(cuda.is_available())('without it or without a GPU is refused with the reason', () => {
+    const reason = distributed.backends().includes('nccl')
+      ? /init failed on rank 0: .*no GPUs/
+      : /built without nccl \(it has gloo\); next: .*(npm run setup|node native\/build.mjs --force)$/;
+    expect(() => distributed.init({ backend: 'nccl', env, timeoutSeconds: 5 })).toThrow(reason);
+    expect(distributed.is_initialized()).toBe(false);
+  });
+
+  it.skipIf(!cuda.is_available() || !distributed.backends().includes('nccl'))(
+    'takes the tensors of a GPU, and Gloo those of the CPU',
+    () => {
+      expect(distributed.init({ env, timeoutSeconds: 60 }).backend).toBe('nccl');
+      try {
+        for (const device of ['cpu', 'cuda'] as const) {
+          const sum = distributed.all_reduce(torch.ones([3], { device }), 'sum');
+          expect([sum.device.startsWith(device), sum.tolist()]).toEqual([true, [1, 1, 1]]);
+        }
+        distributed.barrier();
+      } finally {
+        distributed.destroy();
+      }
+    },
+  );
 });
 
 describe('environment', () => {

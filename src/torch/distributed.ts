@@ -1,6 +1,6 @@
 /**
  * Process groups and data-parallel training: one process a rank, started by `launch`, torchrun, SLURM or Kubernetes, which
- * set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT. c10d does the work, over Gloo on CPUs and NCCL on GPUs.
+ * set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT. c10d does the work: tensors of a GPU go over NCCL, all others over Gloo.
  *
  * Every process calls the same operations in the same order. Calls block until the operation is done; one that waits for
  * a process which died or hangs fails with a DistributedError, at the latest after the timeout.
@@ -29,7 +29,11 @@ export interface Environment {
 }
 
 export interface InitOptions {
-  /** By default NCCL where this machine has GPUs and the engine NCCL, else Gloo. */
+  /**
+   * `nccl`: tensors of a GPU over NCCL, all others over Gloo; the default where this machine has GPUs and the engine NCCL.
+   * `gloo`: everything over Gloo, tensors of a GPU through the CPU's memory. Without a word, on an engine without NCCL, a tensor of a GPU
+   * is an error rather than slow.
+   */
   backend?: Backend;
   /** Seconds after which an operation that waits for another process fails; DUALVLA_DIST_TIMEOUT, else 600. */
   timeoutSeconds?: number;
@@ -116,9 +120,8 @@ export function init(options: InitOptions = {}): Environment & { backend: Backen
   const available = backends();
   const backend = options.backend ?? (engine.cudaDeviceCount() > 0 && available.includes('nccl') ? 'nccl' : 'gloo');
   if (!available.includes(backend)) {
-    const next = backend === 'gloo' ? 'sudo apt-get install libgloo-dev' : 'pip install nvidia-nccl-cu12';
     throw new DistributedError(
-      `the engine was built without ${backend} (it has ${available.join(', ') || 'no backend'}); next: ${next} && node native/build.mjs --force`,
+      `the engine was built without ${backend} (it has ${available.join(', ') || 'no backend'}); next: ${wayTo(backend, engine)}`,
       'init',
       rank,
     );
@@ -130,11 +133,20 @@ export function init(options: InitOptions = {}): Environment & { backend: Backen
   const prefix = `dualvla/${env.TORCHELASTIC_RESTART_COUNT ?? '0'}`;
   guarded('init', rank, () =>
     engine.distributedJoin(
-      ...([backend, master_addr, master_port, rank, world_size, rank === 0 && !agent, prefix, seconds * 1000] as const),
+      ...([backend, master_addr, master_port, rank, world_size, rank === 0 && !agent, prefix] as const),
+      seconds * 1000,
+      options.backend === 'gloo',
     ),
   );
   joined = { ...where, backend };
   return joined;
+}
+
+/** The command that brings a missing backend. */
+function wayTo(backend: Backend, engine: Addon): string {
+  if (backend === 'gloo') return 'sudo apt-get install libgloo-dev && node native/build.mjs --force';
+  if (!engine.cudaSynchronize) return 'pip install torch, or set LIBTORCH to a CUDA build, then npm run setup';
+  return 'pip install nvidia-nccl-cu12 (Debian: apt-get install libnccl-dev) && node native/build.mjs --force';
 }
 
 /** Leaves the group. Averagers end with it. */
