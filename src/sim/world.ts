@@ -79,7 +79,8 @@ export class World {
   readonly #slides: ReadonlyMap<string, { qpos: number; dof: number }>;
   #target: ToolPose = { position: [0, 0, 0], rotation: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
   #joints: Float64Array = new Float64Array(6);
-  #touching = new Set<string>();
+  /** Pairs in contact at the last physics step; read when somebody asks, because the bindings take 10 us a contact. */
+  #touching: ReadonlySet<string> | undefined;
   readonly #parked = new Set<string>();
 
   private constructor(
@@ -146,6 +147,7 @@ export class World {
    */
   reset(tool: ToolPose, nominal: ToolPose = tool): boolean {
     this.physics.reset();
+    this.#touching = undefined;
     const gravity = this.physics.model('body_gravcomp');
     for (const { spec, body } of this.#handles.values()) {
       this.#parked.add(spec.name);
@@ -204,7 +206,7 @@ export class World {
     for (let i = 0; i < steps; i++) this.physics.step();
     this.physics.assertStable('while the scene settled');
     this.physics.forward();
-    this.#readContacts();
+    this.#touching = undefined;
   }
 
   #slide(joint: string): { qpos: number; dof: number } {
@@ -309,7 +311,7 @@ export class World {
 
   /** Whether two things touch: object names, fixture bodies, `finger_left`, `finger_right`, `robot`, `table`. */
   touching(a: string, b: string): boolean {
-    return this.#touching.has(a < b ? `${a}|${b}` : `${b}|${a}`);
+    return this.#contacts().has(a < b ? `${a}|${b}` : `${b}|${a}`);
   }
 
   touchesRobot(name: string): boolean {
@@ -341,15 +343,18 @@ export class World {
 
   /** All present contact pairs. */
   contactPairs(): [string, string][] {
-    return [...this.#touching].map((pair) => pair.split('|') as [string, string]);
+    return [...this.#contacts()].map((pair) => pair.split('|') as [string, string]);
   }
 
-  #readContacts(): void {
-    this.#touching = new Set();
+  #contacts(): ReadonlySet<string> {
+    if (this.#touching) return this.#touching;
+    const touching = new Set<string>();
     for (const { body1, body2 } of this.physics.contacts()) {
       const [a, b] = [this.#bodyLabel[body1] as string, this.#bodyLabel[body2] as string];
-      this.#touching.add(a < b ? `${a}|${b}` : `${b}|${a}`);
+      touching.add(a < b ? `${a}|${b}` : `${b}|${a}`);
     }
+    this.#touching = touching;
+    return touching;
   }
 
   // --- acting --------------------------------------------------------------------------------------------------------------
@@ -387,7 +392,6 @@ export class World {
       this.#target = base;
     }
     this.#drive(from, this.#joints, grip >= 0.5 ? this.robot.gripper.stroke : 0);
-    this.#readContacts();
     return { applied, reachable };
   }
 
@@ -422,6 +426,7 @@ export class World {
 
   #drive(from: Float64Array, to: Float64Array, finger: number): void {
     const { substeps } = this.robot;
+    this.#touching = undefined;
     const ramp = Math.max(1, Math.round(substeps * RAMP));
     this.physics.data('ctrl')[this.#gripperCtrl] = finger;
     for (let k = 1; k <= substeps; k++) {

@@ -106,13 +106,13 @@ export const MOVE_NEAR: Task = {
   success(world, goal) {
     const { subject, start } = goal;
     const reference = goal.reference as string;
-    if (world.touchesRobot(subject)) return false;
     const position = world.objectPose(subject).position;
     const gap = (name: string): number => distanceXY(position, world.objectPose(name).position);
     const nearest = goal.objects.every((name) => name === subject || gap(reference) <= gap(name));
     const limit = nearLimit(spec(world, subject), spec(world, reference));
     const standing = Math.abs(position[2] - start[2]) < 0.02 && world.speed(subject) < 0.1;
-    return standing && nearest && distanceXY(position, start) > 0.03 && gap(reference) <= limit;
+    const there = standing && nearest && distanceXY(position, start) > 0.03 && gap(reference) <= limit;
+    return there && !world.touchesRobot(subject);
   },
   missBy: (world, goal, random) => missFromAbove(world, goal.subject, random),
   decide(world, goal, bias): Decision {
