@@ -2,11 +2,12 @@
  * The knowledge base that ships (`knowledge/embedded`): 100 trajectories of the embedded benchmark, good, noisy, random and wrong, silent and with true or false
  * words, marked by the rule judge from what the simulator knows. Training scenes alone: none that anything is measured on.
  */
-import { rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EpisodeTrace } from '../eval/trace.js';
 import { Env, Random, TASK_IDS, type TaskId, type Variant } from '../sim/index.js';
-import { baseMarks, KnowledgeBase } from './knowledge-base.js';
+import { baseMarks, KnowledgeBase, KnowledgeBaseError } from './knowledge-base.js';
 import { type Motion, runScript, type ScriptRun, withWords } from './planted-defects.js';
 import { explainMarks } from './rule-explanation.js';
 import { RuleJudge } from './rule-judge.js';
@@ -46,20 +47,40 @@ const LAGGING: Kind = { name: 'expert-lagging', motion: 'expert', words: 'laggin
 /** Scenes of training that no recipe comes to: the last ones of the range. */
 const FIRST_SCENE = 90_000_000;
 
+const MADE = 'dualvla score kb build --embedded: scripts of the embedded benchmark, marked by the rule judge';
+const CORRECTIONS = 'corrections.jsonl';
+
 /**
- * Makes the base anew; what is in the folder is replaced.
+ * Makes the base anew, beside the folder, and puts it in the place of an older one; experts' corrections are carried over.
  * @returns the base; 100 entries for all tasks
+ * @throws KnowledgeBaseError if the folder holds something else
  */
 export async function buildEmbeddedBase(
   folder: string,
   options: { tasks?: readonly TaskId[]; onProgress?: (done: number, total: number) => void } = {},
 ): Promise<KnowledgeBase> {
-  const { tasks = TASK_IDS, onProgress = () => undefined } = options;
+  const there = existsSync(folder) && readdirSync(folder).length > 0;
+  if (there && KnowledgeBase.open(folder).made !== MADE) {
+    throw new KnowledgeBaseError(`${folder} is a base of other trajectories; next: another --output`);
+  }
+  const fresh = `${folder}.new`;
+  if (existsSync(fresh)) {
+    if (KnowledgeBase.open(fresh).made !== MADE) throw new KnowledgeBaseError(`${fresh} is in the way`);
+    rmSync(fresh, { recursive: true });
+  }
+  await fill(KnowledgeBase.create(fresh, MADE), options);
+  const corrections = join(folder, CORRECTIONS);
+  if (existsSync(corrections)) cpSync(corrections, join(fresh, CORRECTIONS));
   rmSync(folder, { recursive: true, force: true });
-  const base = KnowledgeBase.create(
-    folder,
-    'dualvla score kb build --embedded: scripts of the embedded benchmark, marked by the rule judge',
-  );
+  renameSync(fresh, folder);
+  return KnowledgeBase.open(folder);
+}
+
+async function fill(
+  base: KnowledgeBase,
+  options: { tasks?: readonly TaskId[]; onProgress?: (done: number, total: number) => void },
+): Promise<void> {
+  const { tasks = TASK_IDS, onProgress = () => undefined } = options;
   const plan = tasks.map((task, i) => ({ task, kinds: i % 2 === 0 ? [...KINDS, LAGGING] : KINDS }));
   const total = plan.reduce((sum, { kinds }) => sum + kinds.length, 0);
   const judge = new RuleJudge();
@@ -88,7 +109,6 @@ export async function buildEmbeddedBase(
       }
     }
   }
-  return base;
 }
 
 function runKind(env: Env, { motion, disturbed, words }: Kind, index: number): EpisodeTrace {

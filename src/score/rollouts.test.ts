@@ -8,7 +8,7 @@ import { type EpisodeTrace, TraceWriter } from '../eval/trace.js';
 import { Env, TASK_IDS } from '../sim/index.js';
 import { plantedRollouts } from './calibration.js';
 import { DualRetrieval, exampleText } from './dual-retrieval.js';
-import { EMBEDDED_BASE } from './embedded-base.js';
+import { buildEmbeddedBase, EMBEDDED_BASE } from './embedded-base.js';
 import { GridImageEmbedder, HashedTextEmbedder, type ImageEmbedder, similarity } from './embedding.js';
 import { cutStrip, filmStrip, joinStrip, STRIP_SIDE } from './film-strip.js';
 import { sampleMoments } from './frame-sampling.js';
@@ -281,6 +281,28 @@ describe('a base of one', () => {
     writeFileSync(join(`${path}2`, 'entries.jsonl'), '{"id": "../x"}\n');
     expect(() => KnowledgeBase.open(`${path}2`)).toThrow(/entries.jsonl, line 1/);
   });
+});
+
+describe('the base that ships, made again', () => {
+  it('replaces no other folder, and keeps corrections', async () => {
+    const precious = join(folder, 'precious');
+    mkdirSync(precious);
+    writeFileSync(join(precious, 'thesis.txt'), 'years of work');
+    await expect(buildEmbeddedBase(precious)).rejects.toThrow(KnowledgeBaseError);
+    expect(existsSync(join(precious, 'thesis.txt'))).toBe(true);
+    const own = join(folder, 'own');
+    KnowledgeBase.create(own, 'mine');
+    await expect(buildEmbeddedBase(own)).rejects.toThrow(/other trajectories/);
+    const again = join(folder, 'again');
+    const tasks = ['google/close-drawer'] as const;
+    const first = await buildEmbeddedBase(again, { tasks });
+    expect(first.entries).toHaveLength(13);
+    first.correct({ id: 'google.close-drawer.random', marks: { A: 0 } });
+    const second = await buildEmbeddedBase(again, { tasks });
+    expect(second.entries.find(({ id }) => id === 'google.close-drawer.random')?.marks.A).toBe(0);
+    expect(second.entries.map(({ id }) => id)).toEqual(first.entries.map(({ id }) => id));
+    expect(existsSync(`${again}.new`)).toBe(false);
+  }, 240_000);
 });
 
 describe('strips and embeddings', () => {
