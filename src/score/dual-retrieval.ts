@@ -109,6 +109,13 @@ export class DualRetrieval implements ExampleSource {
   }
 }
 
+/** What a thought is about and what it is about to do; of a text without those fields, its beginning. */
+function gist(thought: string): string {
+  const field = (tag: string): string | undefined => new RegExp(`^${tag}: ?(.*)$`, 'm').exec(thought)?.[0];
+  const said = [field('SUBTASK'), field('MOVE')].filter((line) => line !== undefined);
+  return (said.length > 0 ? said.join('; ') : thought).slice(0, 160);
+}
+
 /** An example in words; the strip goes beside it. */
 export function exampleText({ instruction, reasons, thoughts, marks, why }: BaseEntry): string {
   const whole = (value: number): number => Math.round(value);
@@ -121,7 +128,7 @@ export function exampleText({ instruction, reasons, thoughts, marks, why }: Base
       }
     : { Action: whole(marks.A), Intention: whole(marks.I) };
   const said = reasons
-    ? ` Thoughts then: ${thoughts.map((thought) => (thought === null ? 'none' : quoted(thought.slice(0, 160)))).join('; ')}.`
+    ? ` Thoughts then: ${thoughts.map((thought) => (thought === null ? 'none' : quoted(gist(thought)))).join('; ')}.`
     : '';
   return `Task: ${quoted(instruction)}. Five pictures side by side: beginning, a quarter, the middle, three quarters, end.${said} Marks: ${JSON.stringify(result)}. Why: ${why}`;
 }

@@ -226,6 +226,7 @@ describe('the base that ships', () => {
     const drawer = { ...traceRollout(trace), instruction: 'please pull the drawer open' };
     expect((await retrieval.retrieve(drawer)).task).toBe('google/open-drawer');
     const [example] = await retrieval.examplesFor(traceRollout(trace));
+    expect(example?.text).toContain('Thoughts then: "SUBTASK: ');
     expect(example?.text).toMatch(/^Task: ".*Marks: \{"Reasoning":\d+,"Action":\d+,"Intention":\d+,"Alignment":\d+\}/s);
     // What it was made of is no example for itself.
     const own = found.cases[0]?.entry.source as string;

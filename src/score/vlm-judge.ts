@@ -121,7 +121,7 @@ export class VlmJudge {
     cost?: number;
   } {
     const { repeats = 1, examples, endpoint } = this.#options;
-    const placeholder = Array.from({ length: examples?.count ?? 0 }, () => ({ text: 'x'.repeat(700) }));
+    const placeholder = Array.from({ length: examples?.count ?? 0 }, () => ({ text: 'x'.repeat(1_000) }));
     const once = rollouts.reduce((sum, rollout) => sum + planRequest(rollout, placeholder, this.#request).tokens, 0);
     const questions = rollouts.length * repeats;
     const [promptTokens, replyTokens] = [once * repeats, 250 * questions];
