@@ -117,16 +117,19 @@ async function evalMm(flags: MmFlags): Promise<void> {
     throw new UsageError('--mode infer makes predictions; leave --predictions out');
   const results: BenchmarkResult[] = [];
   const usage: object[] = [];
+  const judging = await judgingEndpoint(flags);
   await withStopSignal(
     async (signal) => {
       if (!fromFile && flags.mode !== 'score') usage.push(...(await infer(flags, tables, signal)));
       if (flags.mode === 'infer') return;
-      for (const table of tables) results.push(await score(flags, table, tables.length, signal));
+      for (const table of tables) results.push(await score(flags, table, tables.length, signal, judging));
+      if (judging) usage.push({ judge: judging.name, ...judging.usage });
     },
     () => process.stderr.write('stopping; next: the same command with --reuse\n'),
   );
   const average = await averageOf(results);
-  if (flags.output !== undefined && results.length > 0) await writeSummary(flags, results, average, usage);
+  if (flags.output !== undefined && results.length > 0)
+    await writeSummary(flags, await modelName(flags, tables), results, average, usage);
   if (flags.json) {
     const shown = results.length === 1 ? results[0] : { results, ...(average === undefined ? {} : { average }) };
     process.stdout.write(`${JSON.stringify(flags.mode === 'infer' ? { usage } : shown)}\n`);
@@ -300,6 +303,7 @@ async function judgeOf(
   { benchmark }: Table,
   numTables: number,
   signal: AbortSignal,
+  endpoint: ChatEndpoint | undefined,
 ): Promise<Judge | undefined> {
   if (benchmark.judge === 'never') return undefined;
   if (flags.judge !== undefined && flags.judgeReplies !== undefined) {
@@ -310,24 +314,36 @@ async function judgeOf(
     const { RecordedJudge } = await import('../eval/benchmarks/judge.js');
     return new RecordedJudge(flags.judgeReplies);
   }
-  if (flags.judge === undefined) {
+  if (endpoint === undefined) {
     if (benchmark.judge !== 'must') return undefined;
     throw new UsageError(
       `${benchmark.name} is marked by a judge; name one with --judge <name@url> or --judge-replies <file>`,
     );
   }
-  const endpoint = await endpointOf(flags, flags.judge, flags.judgeKeyEnv);
-  if (!endpoint) throw new UsageError(`--judge: '${flags.judge}' is no name@url of an endpoint`);
   const { EndpointJudge } = await import('../eval/benchmarks/endpoint-judge.js');
   const journal = flags.output === undefined ? undefined : join(flags.output, 'judge.jsonl');
   return new EndpointJudge(endpoint, journal, signal);
 }
 
-async function score(flags: MmFlags, table: Table, numTables: number, signal: AbortSignal): Promise<BenchmarkResult> {
+/** One for all tables, so that it counts what all of them ask. */
+async function judgingEndpoint(flags: MmFlags): Promise<ChatEndpoint | undefined> {
+  if (flags.judge === undefined || flags.mode === 'infer') return undefined;
+  const endpoint = await endpointOf(flags, flags.judge, flags.judgeKeyEnv);
+  if (!endpoint) throw new UsageError(`--judge: '${flags.judge}' is no name@url of an endpoint`);
+  return endpoint;
+}
+
+async function score(
+  flags: MmFlags,
+  table: Table,
+  numTables: number,
+  signal: AbortSignal,
+  judging: ChatEndpoint | undefined,
+): Promise<BenchmarkResult> {
   const { QuestionSet } = await import('../eval/benchmarks/question-set.js');
   const { readPredictions, withoutThinking } = await import('../eval/benchmarks/predictions.js');
   const { scoreBenchmark } = await import('../eval/benchmarks/results.js');
-  const judge = await judgeOf(flags, table, numTables, signal);
+  const judge = await judgeOf(flags, table, numTables, signal, judging);
   const predictions = readPredictions(flags.predictions ?? answersPath(flags, table));
   const result = await scoreBenchmark({
     benchmark: table.benchmark,
@@ -344,22 +360,29 @@ async function score(flags: MmFlags, table: Table, numTables: number, signal: Ab
     const { writeDurable } = await import('../data/durable-file.js');
     const { commitOf } = await import('../eval/provenance.js');
     const commit = commitOf(fileURLToPath(new URL('../..', import.meta.url)));
-    const model = flags.model ?? flags.predictions;
+    const model = await modelName(flags, [table]);
     const name = `${table.benchmark.id}.${flags.profile}.result.json`;
     writeDurable(join(flags.output, name), `${JSON.stringify({ model, commit, ...result }, null, 1)}\n`);
   }
   return result;
 }
 
+/** Whose answers are scored: as given, else as the file of answers says. */
+async function modelName(flags: MmFlags, [table]: readonly Table[]): Promise<string> {
+  const { readPredictionLines } = await import('../eval/benchmarks/predictions.js');
+  const said = table && flags.predictions === undefined ? readPredictionLines(answersPath(flags, table)) : undefined;
+  return flags.model ?? flags.predictions ?? said?.header?.model ?? required(flags.output, '--output <dir>');
+}
+
 /** summary.json and, of three benchmarks or more, radar.svg. */
 async function writeSummary(
-  { output = '', model, predictions, profile, beside = [] }: MmFlags,
+  { output = '', profile, beside = [] }: MmFlags,
+  name: string,
   results: readonly BenchmarkResult[],
   average: number | undefined,
   usage: readonly object[],
 ): Promise<void> {
   const { writeDurable } = await import('../data/durable-file.js');
-  const name = model ?? predictions ?? output;
   const scores = results.map(({ rows: _rows, ...result }) => result);
   const summary = { model: name, profile, ...(average === undefined ? {} : { average }), usage, results: scores };
   writeDurable(join(output, `summary.${profile}.json`), `${JSON.stringify(summary, null, 1)}\n`);

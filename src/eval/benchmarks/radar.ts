@@ -11,6 +11,8 @@ export interface RadarModel {
 
 const SIZE = 520;
 const RADIUS = 170;
+/** Room for names beside the picture. */
+const MARGIN = 60;
 const COLOURS = ['#1f6feb', '#d9480f', '#2b8a3e', '#862e9c', '#5c3d00', '#0b7285'];
 const MARKS: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (mark) => MARKS[mark] as string);
@@ -43,8 +45,8 @@ export function radar(models: readonly RadarModel[], axes: readonly string[]): s
       const score = scoreOf(model, axis);
       return score === undefined ? [] : [shown(place(i, (RADIUS * score) / (rims[i] as number)))];
     });
-    const name = `<text x="12" y="${20 + 18 * m}" fill="${colour}">${escaped(model.name)}</text>`;
+    const name = `<text x="${12 - MARGIN}" y="${20 + 18 * m}" fill="${colour}">${escaped(model.name)}</text>`;
     return `<polygon points="${points.join(' ')}" fill="${colour}" fill-opacity="0.15" stroke="${colour}" stroke-width="2"/>${name}`;
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIZE} ${SIZE}" font-family="sans-serif" font-size="13">\n${[...rings, ...spokes, ...shapes].join('\n')}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${-MARGIN} 0 ${SIZE + 2 * MARGIN} ${SIZE}" font-family="sans-serif" font-size="13">\n${[...rings, ...spokes, ...shapes].join('\n')}\n</svg>\n`;
 }
