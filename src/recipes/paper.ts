@@ -210,7 +210,7 @@ export function paper(regime: Regime): Study {
       dataset: { shift_pixels: 0, cache_mb: 2500 },
       ...regimeConfig(regime),
     },
-    models: paperModels(regime, { vlm: 4000, specialist: SPECIALIST_STEPS[regime], reasoning: 750, final: 750 }),
+    models: paperModels(regime, { vlm: 4000, specialist: SPECIALIST_STEPS[regime], reasoning: 750, final: 1500 }),
     evaluation: { tasks: TASKS, variants: ['vm'], trials: 100 },
   };
 }
