@@ -351,5 +351,5 @@ describe('dualvla score run', () => {
     expect(half).toMatchObject({ code: 1, out: '', err: expect.stringContaining('2 of 2 rollouts were not judged') });
     expect(half.err).toMatch(/next: more --asks/);
     expect((await dualvla(['score', 'run', root, '--judge', 'gpt']).ended).code).toBe(2);
-  }, 60_000);
+  }, 180_000);
 });
