@@ -66,7 +66,7 @@ if (options.force || readText(join(build, 'configured.json')) !== configured) {
 }
 const began = Date.now();
 const ninja = which('ninja') ? ['-G', 'Ninja'] : [];
-run('cmake', [
+const said = run('cmake', [
   ...['-S', native, '-B', build, ...ninja, '-DCMAKE_BUILD_TYPE=Release'],
   `-DDUALVLA_NODE_API=${join(root, 'node_modules/node-api-headers/include')}`,
   `-DDUALVLA_NODE_ADDON_API=${join(root, 'node_modules/node-addon-api')}`,
@@ -81,6 +81,8 @@ run('cmake', [
 writeFileSync(join(build, 'configured.json'), configured);
 run('cmake', ['--build', build, '--parallel', String(availableParallelism())]);
 writeFileSync(join(build, 'engine.json'), `${JSON.stringify(stamp, null, 2)}\n`);
+// What distributed.cmake could not find.
+for (const [, missing] of said.matchAll(/^-- (No .*)$/gm)) console.log(missing);
 console.log(`Built ${join(build, 'dualvla.node')} in ${Math.round((Date.now() - began) / 1000)} s.`);
 
 /** Where headers and libraries of the engine lie, and how it was compiled. */
@@ -141,7 +143,7 @@ function hashSources() {
 
 function run(command, args) {
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 28 });
-  if (status === 0) return;
+  if (status === 0) return stdout;
   process.stderr.write(`${stdout ?? ''}${stderr ?? ''}\n`);
   const step = args[0] === '--build' ? 'compiling' : 'configuring';
   stop(

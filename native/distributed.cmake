@@ -1,5 +1,6 @@
 # Process groups. c10d is compiled into libtorch; its backends' headers include those of Gloo (package libgloo-dev) and NCCL
-# (beside a CUDA toolkit, or pip's nvidia-nccl). Without them the addon has no such backend and says so.
+# (Debian's libnccl-dev or pip's nvidia-nccl; CUDA's headers must include nv/target, of Debian's libcu++-dev or pip's
+# nvidia-cuda-cccl). Without them the addon has no such backend and says so.
 include(CheckCXXSourceCompiles)
 
 target_sources(dualvla PRIVATE distributed.cpp process_group.cpp gradient_averager.cpp)
@@ -8,7 +9,7 @@ target_compile_definitions(dualvla PRIVATE DUALVLA_DISTRIBUTED)
 # Headers of another version than libtorch was built with may not fit: a backend is used only if its header compiles.
 function(check_backend result backend)
   set(CMAKE_REQUIRED_QUIET ON)
-  set(CMAKE_REQUIRED_FLAGS "-std=c++${CMAKE_CXX_STANDARD} -fsyntax-only")
+  set(CMAKE_REQUIRED_FLAGS "-std=c++${CMAKE_CXX_STANDARD} -O0")
   set(CMAKE_REQUIRED_DEFINITIONS -DUSE_C10D_${backend})
   set(CMAKE_REQUIRED_INCLUDES ${DUALVLA_TORCH_INCLUDE} ${DUALVLA_TORCH_INCLUDE}/torch/csrc/api/include ${ARGN})
   set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
@@ -41,6 +42,6 @@ if(DUALVLA_CUDA)
     target_include_directories(dualvla SYSTEM PRIVATE ${NCCL_INCLUDE} ${NCCL_CUDA_INCLUDE})
     target_compile_definitions(dualvla PRIVATE USE_C10D_NCCL)
   else()
-    message(STATUS "No NCCL headers that fit this libtorch: no process groups over NCCL (pip's nvidia-nccl)")
+    message(STATUS "No NCCL headers that fit this libtorch: no process groups over NCCL (pip's nvidia-nccl and nvidia-cuda-cccl; Debian's libnccl-dev and nvidia-cuda-dev)")
   endif()
 endif()
