@@ -285,6 +285,27 @@ function urdf(joint: string): string {
   return at('arm.urdf');
 }
 
+describe('training the event detector', () => {
+  it('takes the labels of the file, and names what does not fit the data', async () => {
+    const train = (line: string, ...args: string[]) => {
+      writeFileSync(at('train.jsonl'), `${line}\n`);
+      return dualvla('prune', 'train-scene', data, '--labels', at('train.jsonl'), '--out', at('scene'), ...args);
+    };
+    expect(await train('{"folder":"b","episode":1,"boundaries":[300]}')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/frame 300 of an episode with \d+ frames.*data\/b, episode 1.*mend its line/),
+    });
+    expect(await train('{"folder":"c","episode":1,"boundaries":[3]}')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/name an episode of "c" that is not in the data/),
+    });
+    expect(await train('{"folder":"b","episode":1,"boundaries":[3]}', '--backbone', at('keep.json'))).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/weights cannot be read/),
+    });
+  });
+});
+
 describe('label sheets', () => {
   it('show every frame, and what is labelled', async () => {
     const sheet = (...more: string[]) =>
