@@ -6,10 +6,10 @@ export {
   DdmNet,
   type DdmNetConfig,
   type DdmNetOutput,
-  type FrameFeatures,
   pairwiseDistance,
   RELEASED_DDM_NET,
 } from './ddm-net.js';
+export type { FrameFeatures } from './ddm-net-backbone.js';
 export * from './dual-layer-pruning.js';
 export * from './errors.js';
 export * from './event-boundaries.js';
