@@ -42,7 +42,7 @@ export function registerMeasure(program: Command): void {
     .option('--episodes <n>', "scenes a task and variant in place of the recipe's", wholeNumber(1))
     .option('--questions <dir>', "questions ('dualvla data multimodal'); none without")
     .option('--held-out <dir>', 'held-out demonstrations for the action error; none without')
-    .option('--sample-skipping', 'draw whether to think instead of doing the likelier (random pruning)')
+    .option('--sample-skipping', 'draw whether to think instead of doing the likelier (models of pruned data)')
     .option('--device <name>', 'cpu, cuda, cuda:1 ...', 'cpu')
     .option('--json', 'print the measurement as JSON')
     .addHelpText('before', EXAMPLES)
