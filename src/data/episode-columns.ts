@@ -145,16 +145,18 @@ export function decodeNumeric(
   origin: ColumnOrigin,
 ): NumericArray {
   const size = featureSize(feature);
-  const values = allocateNumeric(feature.dtype as NumericDType, rows.length * size);
+  const flatten = (row: unknown): readonly unknown[] =>
+    typeof row === 'object' && row !== null
+      ? Array.isArray(row)
+        ? row.flat(feature.shape.length - 1)
+        : Array.from(row as Iterable<unknown>)
+      : [row];
+  // A declared size counts only once a row has shown that it is meant.
+  const isMeant = rows.length > 0 && flatten(rows[0]).length === size;
+  const values = allocateNumeric(feature.dtype as NumericDType, isMeant ? rows.length * size : 0);
   const big = values instanceof BigInt64Array;
   for (let t = 0; t < rows.length; t++) {
-    const row = rows[t];
-    const flat: readonly unknown[] =
-      typeof row === 'object' && row !== null
-        ? Array.isArray(row)
-          ? row.flat(feature.shape.length - 1)
-          : Array.from(row as Iterable<unknown>)
-        : [row];
+    const flat = flatten(rows[t]);
     if (flat.length !== size)
       throw new CorruptDatasetError(`${flat.length} values, expected ${size}`, { ...origin, frame: t, field: name });
     for (let i = 0; i < size; i++) {

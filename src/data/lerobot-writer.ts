@@ -153,8 +153,7 @@ export class LeRobotWriter {
       assertUnlocked(partial);
       rmSync(partial, { recursive: true });
     }
-    mkdirSync(partial, { recursive: true });
-    lock(partial);
+    begin(partial);
     const journalPath = join(partial, JOURNAL_FILE);
     const wanted = JSON.parse(JSON.stringify(comparableOptions(options, features))) as JsonValue;
     if (existsSync(journalPath)) {
@@ -465,6 +464,21 @@ export class LeRobotWriter {
       syncFolder(dirname(path));
     }
     return this.#appender;
+  }
+}
+
+/** Makes the folder and takes its lock. */
+function begin(partial: string): void {
+  try {
+    mkdirSync(partial, { recursive: true });
+    lock(partial);
+  } catch (cause) {
+    if (cause instanceof DataError) throw cause;
+    throw new StorageError(`The output cannot be written: ${(cause as Error).message}`, {
+      file: partial,
+      hint: 'Choose a place that can be written',
+      cause,
+    });
   }
 }
 
