@@ -13,7 +13,7 @@ test.each([
   'lerobot-v2',
   'rlds,features',
   'ecot,vla-it,llava,labels',
-  'picture,safetensors',
+  'picture,safetensors,tokenizer',
   'tsv,xlsx',
 ])(`damaged %s is read or refused by name (seed ${SEED})`, { timeout: 300_000 }, (format) => {
   const args = [

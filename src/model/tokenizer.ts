@@ -44,12 +44,13 @@ export class TextTokenizer {
   /** @throws TokenizerFileError if `json` is no tokenizer */
   constructor(readonly json: TokenizerJson) {
     try {
+      checkIds(json);
       this.#tokenizer = new Tokenizer(json, { clean_up_tokenization_spaces: false });
+      this.#idOf = this.#tokenizer.get_vocab();
+      this.#specialIds = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
     } catch (error) {
       throw new TokenizerFileError(`not a tokenizer.json: ${(error as Error).message}`);
     }
-    this.#idOf = this.#tokenizer.get_vocab();
-    this.#specialIds = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
     let largest = -1;
     for (const id of this.#idOf.values()) largest = Math.max(largest, id);
     this.vocabularySize = largest + 1;
@@ -75,19 +76,26 @@ export class TextTokenizer {
     renameSync(`${path}.tmp`, path);
   }
 
-  /** Ids of the text; special tokens written in it become their ids. Unpaired surrogates become U+FFFD. */
+  /**
+   * Ids of the text; special tokens written in it become their ids. Unpaired surrogates become U+FFFD.
+   * @throws TokenizerFileError if its rules do not fit its vocabulary
+   */
   encode(text: string): number[] {
     if (text.length === 0) return [];
-    return this.#tokenizer.encode(text.replace(/\p{Surrogate}/gu, '\ufffd'), { add_special_tokens: false }).ids;
+    const whole = text.replace(/\p{Surrogate}/gu, '\ufffd');
+    return named('encode', () => this.#tokenizer.encode(whole, { add_special_tokens: false }).ids);
   }
 
-  /** Text of the ids; bytes that are not UTF-8 (an unfinished character) become U+FFFD. */
+  /**
+   * Text of the ids; bytes that are not UTF-8 (an unfinished character) become U+FFFD.
+   * @throws UnknownTokenError, TokenizerFileError as `encode`
+   */
   decode(ids: Iterable<number>, { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
     const list = [...ids].filter((id) => !(skipSpecialTokens && this.#specialIds.has(id)));
     const outside = list.find((id) => this.#tokenizer.id_to_token(id) === undefined);
     if (outside !== undefined)
       throw new UnknownTokenError(`id ${outside} is not in the vocabulary of ${this.vocabularySize}`);
-    return list.length === 0 ? '' : this.#tokenizer.decode(list, { skip_special_tokens: false });
+    return list.length === 0 ? '' : named('decode', () => this.#tokenizer.decode(list, { skip_special_tokens: false }));
   }
 
   /** @throws UnknownTokenError if the vocabulary has no such token */
@@ -103,5 +111,24 @@ export class TextTokenizer {
 
   isSpecial(id: number): boolean {
     return this.#specialIds.has(id);
+  }
+}
+
+/** More than any vocabulary has; the package makes a list with a place for every id. */
+const MAX_IDS = 2 ** 24;
+
+function checkIds({ model, added_tokens }: TokenizerJson): void {
+  const named = [...Object.entries(model.vocab), ...added_tokens.map(({ content, id }) => [content, id] as const)];
+  for (const [token, id] of named)
+    if (!Number.isInteger(id) || id < 0 || id >= MAX_IDS)
+      throw new RangeError(`the id of ${JSON.stringify(token)} is ${id}, not a whole number from 0 to ${MAX_IDS - 1}`);
+}
+
+/** The package takes any file for a tokenizer; what is wrong with it shows when it is used. */
+function named<T>(what: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    throw new TokenizerFileError(`this tokenizer.json cannot ${what}: ${(error as Error).message}`);
   }
 }
