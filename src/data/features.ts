@@ -48,7 +48,21 @@ export const featuresSchema = z.record(z.string(), featureSchema);
 
 const FEATURE_DTYPES = new Set<string>([...NUMERIC_DTYPES, 'string', 'image', 'video', 'language']);
 
-/** Turns the parsed JSON table into typed features. Throws UnsupportedDatasetError for an unknown dtype or a "/" in a name. */
+/** What declares more values a frame is damaged: a depth map has a third of a million, a picture of 8192 x 8192 pixels 200 million. */
+const MAX_NUMBERS = 2 ** 20;
+const MAX_PIXEL_VALUES = 2 ** 28;
+/** Names are lists, or lists by group. */
+const MAX_NESTING = 8;
+
+function nestedDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => nestedDeeper(inner, levels - 1));
+}
+
+/**
+ * Turns the parsed JSON table into typed features.
+ * @throws UnsupportedDatasetError for an unknown dtype, a "/" in a name, an impossible shape or endlessly nested names
+ */
 export function toFeatures(raw: z.infer<typeof featuresSchema>, file: string): Features {
   const features: Record<string, Feature> = {};
   for (const [name, feature] of Object.entries(raw)) {
@@ -56,6 +70,17 @@ export function toFeatures(raw: z.infer<typeof featuresSchema>, file: string): F
       throw new UnsupportedDatasetError('A feature name may not contain "/"', { file, field: name });
     if (!FEATURE_DTYPES.has(feature.dtype))
       throw new UnsupportedDatasetError(`Unknown dtype "${feature.dtype}"`, { file, field: name });
+    const most = (NUMERIC_DTYPES as readonly string[]).includes(feature.dtype) ? MAX_NUMBERS : MAX_PIXEL_VALUES;
+    if (!(feature.shape.reduce((product, size) => product * size, 1) <= most))
+      throw new UnsupportedDatasetError(`A frame of it would hold ${feature.shape.join(' x ')} values`, {
+        file,
+        field: name,
+      });
+    if (nestedDeeper(feature.names, MAX_NESTING))
+      throw new UnsupportedDatasetError(`Its names are lists in lists, more than ${MAX_NESTING} deep`, {
+        file,
+        field: name,
+      });
     const info = feature.info ?? feature.video_info;
     features[name] = {
       dtype: feature.dtype as FeatureDType,

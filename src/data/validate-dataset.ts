@@ -303,14 +303,10 @@ async function checkStats(dataset: LeRobotDataset, report: Report): Promise<void
     for (const name of ['min', 'max', 'mean', 'std', 'count'].concat(Object.keys(QUANTILES))) {
       if (!(name in stats)) report(name.startsWith('q') ? 'warning' : 'error', 'statistics', `${key} has no ${name}`);
       else if (isPicture(dataset.features[key] as Feature) && name !== 'count') {
-        const value = stats[name] as unknown[][][];
-        if (
-          !(
-            Array.isArray(value) &&
-            value.length === 3 &&
-            value.every((channel) => channel.length === 1 && channel[0]?.length === 1)
-          )
-        )
+        const isList = (value: unknown, length: number): value is unknown[] =>
+          Array.isArray(value) && value.length === length;
+        const value = stats[name];
+        if (!(isList(value, 3) && value.every((channel) => isList(channel, 1) && isList(channel[0], 1))))
           report('error', 'statistics', `${key}: ${name} must have the shape (3, 1, 1)`);
       }
     }
