@@ -1,9 +1,9 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LeRobotWriter, syntheticEpisode, syntheticFeatures } from '../data/index.js';
-import { run } from './main.js';
+import { dualvla } from './run.test-support.js';
 
 let base = '';
 let folder = '';
@@ -15,28 +15,6 @@ beforeAll(async () => {
   await writer.finish();
 });
 afterAll(() => rmSync(base, { recursive: true, force: true }));
-
-/** Runs a command line; gives its exit code and what it printed. */
-async function dualvla(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const texts = { out: '', err: '' };
-  const keep =
-    (key: 'out' | 'err') =>
-    (text: string | Uint8Array): boolean => {
-      texts[key] += String(text);
-      return true;
-    };
-  const out = vi.spyOn(process.stdout, 'write').mockImplementation(keep('out'));
-  const err = vi.spyOn(process.stderr, 'write').mockImplementation(keep('err'));
-  const before = process.exitCode;
-  process.exitCode = undefined;
-  try {
-    return { code: await run(args), ...texts };
-  } finally {
-    process.exitCode = before;
-    out.mockRestore();
-    err.mockRestore();
-  }
-}
 
 describe('dualvla data', () => {
   it('splits, merges and converts, and says what came out', async () => {

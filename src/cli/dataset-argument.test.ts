@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FakeHub } from '../data/hub-server.test-support.js';
 import { LeRobotWriter, syntheticEpisode, syntheticFeatures } from '../data/index.js';
-import { run } from './main.js';
+import { dualvla } from './run.test-support.js';
 
 const NAME = 'some-one/demos';
 let base = '';
@@ -27,27 +27,6 @@ afterAll(() => {
   vi.unstubAllEnvs();
   rmSync(base, { recursive: true, force: true });
 });
-
-async function dualvla(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const texts = { out: '', err: '' };
-  const keep =
-    (key: 'out' | 'err') =>
-    (text: string | Uint8Array): boolean => {
-      texts[key] += String(text);
-      return true;
-    };
-  const out = vi.spyOn(process.stdout, 'write').mockImplementation(keep('out'));
-  const err = vi.spyOn(process.stderr, 'write').mockImplementation(keep('err'));
-  const before = process.exitCode;
-  process.exitCode = undefined;
-  try {
-    return { code: await run(args), ...texts };
-  } finally {
-    process.exitCode = before;
-    out.mockRestore();
-    err.mockRestore();
-  }
-}
 
 describe('a data set on the Hub', () => {
   it('is described by its metadata alone', async () => {

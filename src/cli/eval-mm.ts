@@ -10,6 +10,7 @@ import type { Judge } from '../eval/benchmarks/judge.js';
 import type { RadarModel } from '../eval/benchmarks/radar.js';
 import type { BenchmarkResult } from '../eval/benchmarks/results.js';
 import type { Answerer } from '../eval/multimodal/answerer.js';
+import { endpointOf, parsePrice } from './endpoint-options.js';
 import { CommandError, UsageError } from './errors.js';
 import { oneOf, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
@@ -213,7 +214,7 @@ async function infer(flags: MmFlags, tables: readonly Table[], signal: AbortSign
   const { QuestionSet } = await import('../eval/benchmarks/question-set.js');
   const { askAnswerer, askEndpoint } = await import('../eval/benchmarks/ask-model.js');
   const wording = await wordingOf(flags);
-  const endpoint = await endpointOf(flags, who, flags.keyEnv);
+  const endpoint = await endpointOf(who, flags, flags.keyEnv);
   const output = required(flags.output, '--output <dir>');
   mkdirSync(output, { recursive: true });
   for (const table of tables) {
@@ -278,21 +279,6 @@ async function checkpointName(path: string): Promise<string> {
   return `${weights} (${size} bytes, ${mtime.toISOString()})`;
 }
 
-async function endpointOf(flags: MmFlags, who: string, keyEnv: string): Promise<ChatEndpoint | undefined> {
-  const { ChatEndpoint, parseModelAtUrl } = await import('../eval/benchmarks/chat-endpoint.js');
-  const at = parseModelAtUrl(who);
-  if (!at) return undefined;
-  const apiKey = process.env[keyEnv];
-  return new ChatEndpoint({
-    ...at,
-    retries: flags.retries,
-    timeoutMs: 1000 * flags.timeout,
-    ...(apiKey ? { apiKey } : {}),
-    ...(flags.requestsPerMinute === undefined ? {} : { requestsPerMinute: flags.requestsPerMinute }),
-    ...(flags.price ? { price: flags.price } : {}),
-  });
-}
-
 async function wordingOf({ wording }: MmFlags) {
   const { OWN_WORDING, readWording } = await import('../eval/benchmarks/prompts.js');
   return wording === undefined ? OWN_WORDING : readWording(wording);
@@ -328,7 +314,7 @@ async function judgeOf(
 /** One for all tables, so that it counts what all of them ask. */
 async function judgingEndpoint(flags: MmFlags): Promise<ChatEndpoint | undefined> {
   if (flags.judge === undefined || flags.mode === 'infer') return undefined;
-  const endpoint = await endpointOf(flags, flags.judge, flags.judgeKeyEnv);
+  const endpoint = await endpointOf(flags.judge, flags, flags.judgeKeyEnv);
   if (!endpoint) throw new UsageError(`--judge: '${flags.judge}' is no name@url of an endpoint`);
   return endpoint;
 }
@@ -416,12 +402,4 @@ async function averageOf(results: readonly BenchmarkResult[]): Promise<number | 
     if (mains.every((main) => main !== undefined)) return averageOfEight(mains);
   }
   return undefined;
-}
-
-function parsePrice(text: string): { prompt: number; reply: number } {
-  const [prompt, reply, more] = text.split(',').map(Number);
-  if (prompt === undefined || reply === undefined || more !== undefined || !(prompt >= 0) || !(reply >= 0)) {
-    throw new UsageError(`--price: '${text}' is not two prices, of a million tokens of prompt and reply`);
-  }
-  return { prompt, reply };
 }

@@ -4,17 +4,14 @@ import type { ChatEndpoint } from '../eval/benchmarks/chat-endpoint.js';
 import type { ImageEmbedder, TextEmbedder } from '../score/embedding.js';
 import type { RolloutJudge } from '../score/score-rollouts.js';
 import type { ExampleSource, VlmJudge } from '../score/vlm-judge.js';
+import { type EndpointFlags, endpointOf, parsePrice } from './endpoint-options.js';
 import { UsageError } from './errors.js';
 import { wholeNumber } from './options.js';
 
-export interface JudgeFlags {
+export interface JudgeFlags extends EndpointFlags {
   judge: string;
   keyEnv: string;
   concurrency: number;
-  requestsPerMinute?: number;
-  retries: number;
-  timeout: number;
-  price?: { prompt: number; reply: number };
   tokenBudget: number;
   tokensPerPicture: number;
   pictureSide: number;
@@ -68,34 +65,11 @@ export function withJudgeOptions(command: Command): Command {
     .option('--device <name>', 'of learned embeddings: cpu, cuda ...', 'cpu');
 }
 
-function parsePrice(text: string): { prompt: number; reply: number } {
-  const [prompt, reply, ...more] = text.split(',').map(Number);
-  if (more.length > 0 || !(Number(prompt) >= 0) || !(Number(reply) >= 0)) {
-    throw new UsageError(`'${text}' is no price; write 2.5,10: a million tokens of the question, of the reply`);
-  }
-  return { prompt: prompt as number, reply: reply as number };
-}
-
 function parseTemperature(text: string): number {
   const value = Number(text);
   if (!(value >= 0 && value <= 2) || text.trim() === '')
     throw new UsageError(`'${text}' is no temperature from 0 to 2`);
   return value;
-}
-
-async function endpointOf(who: string, flags: JudgeFlags, keyEnv: string): Promise<ChatEndpoint | undefined> {
-  const { ChatEndpoint, parseModelAtUrl } = await import('../eval/benchmarks/chat-endpoint.js');
-  const at = parseModelAtUrl(who);
-  if (!at) return undefined;
-  const apiKey = process.env[keyEnv];
-  return new ChatEndpoint({
-    ...at,
-    retries: flags.retries,
-    timeoutMs: 1000 * flags.timeout,
-    ...(apiKey ? { apiKey } : {}),
-    ...(flags.requestsPerMinute === undefined ? {} : { requestsPerMinute: flags.requestsPerMinute }),
-    ...(flags.price ? { price: flags.price } : {}),
-  });
 }
 
 /** The judge that --judge names. @param audit where its exchanges are kept */

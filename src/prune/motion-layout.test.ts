@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type RotationMatrix, rotationFromRpy } from '../data/rotation.js';
+import { multiplyRotations as multiply, type RotationMatrix, rotationFromRpy } from '../data/rotation.js';
 import { PruneError } from './errors.js';
 import { accelerationOf, motionLabels, motionLabelsOfVelocity, rotationLog } from './kinematics.js';
 import {
@@ -12,7 +12,7 @@ import {
   trackOfJoints,
   trackOfPoses,
 } from './motion-layout.js';
-import { multiply, Urdf } from './urdf.js';
+import { Urdf } from './urdf.js';
 
 const layout = [...STANDARD_LAYOUT];
 const angle = fc.double({ min: -3, max: 3, noNaN: true });

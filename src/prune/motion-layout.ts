@@ -9,11 +9,11 @@
  *
  * Shapes: T frames, D dimensions.
  */
-import { rotationFromRpy } from '../data/rotation.js';
+import { multiplyRotations, rotationAbout, rotationFromRpy } from '../data/rotation.js';
 import { PruneError } from './errors.js';
 import { binarizeGripper, checkTrajectory, type Velocity, velocityOfDeltas, velocityOfPoses } from './kinematics.js';
 import type { MotionTrack } from './motion-rules.js';
-import { type KinematicChain, multiply, rotationAbout } from './urdf.js';
+import type { KinematicChain } from './urdf.js';
 
 type Rotation = ReturnType<typeof rotationFromRpy>;
 
@@ -263,7 +263,7 @@ function integrate(
     if (rotation === 'rpy-difference') {
       next.push(...[3, 4, 5].map((d) => (poses[k * 6 + d] as number) + (delta[d] as number)));
     } else {
-      turn = multiply(rotation === 'rpy' ? rotationFromRpy(...angles) : rotationOfVector(angles), turn);
+      turn = multiplyRotations(rotation === 'rpy' ? rotationFromRpy(...angles) : rotationOfVector(angles), turn);
       next.push(...rpyOf(turn));
     }
     poses.set(next, (k + 1) * 6);

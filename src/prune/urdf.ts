@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { DOMParser, type Element } from '@xmldom/xmldom';
-import { type RotationMatrix, rotationFromRpy } from '../data/rotation.js';
+import { multiplyRotations, type RotationMatrix, rotationAbout, rotationFromRpy } from '../data/rotation.js';
 import { PruneError } from './errors.js';
 
 const KINDS = ['revolute', 'continuous', 'prismatic', 'fixed'] as const;
@@ -215,40 +215,14 @@ function poseOf(path: readonly UrdfJoint[], positions: ArrayLike<number>): LinkP
   let at = 0;
   for (const { kind, xyz, rotation: own, axis } of path) {
     position = add(position, turn(rotation, xyz));
-    rotation = multiply(rotation, own);
+    rotation = multiplyRotations(rotation, own);
     if (kind === 'fixed') continue;
     const q = positions[at++] as number;
     if (kind === 'prismatic')
       position = add(position, turn(rotation, axis.map((value) => value * q) as unknown as Vector));
-    else rotation = multiply(rotation, rotationAbout(axis, q));
+    else rotation = multiplyRotations(rotation, rotationAbout(axis, q));
   }
   return { position, rotation };
-}
-
-/** Rodrigues' formula; `axis` of unit length, `angle` in radians. */
-export function rotationAbout([x, y, z]: Vector, angle: number): RotationMatrix {
-  const [c, s] = [Math.cos(angle), Math.sin(angle)];
-  const v = 1 - c;
-  return [
-    x * x * v + c,
-    x * y * v - z * s,
-    x * z * v + y * s,
-    y * x * v + z * s,
-    y * y * v + c,
-    y * z * v - x * s,
-    z * x * v - y * s,
-    z * y * v + x * s,
-    z * z * v + c,
-  ];
-}
-
-/** A B. */
-export function multiply(a: RotationMatrix, b: RotationMatrix): RotationMatrix {
-  const entry = (i: number, j: number): number =>
-    (a[3 * i] as number) * (b[j] as number) +
-    (a[3 * i + 1] as number) * (b[3 + j] as number) +
-    (a[3 * i + 2] as number) * (b[6 + j] as number);
-  return [0, 1, 2].flatMap((i) => [0, 1, 2].map((j) => entry(i, j))) as unknown as RotationMatrix;
 }
 
 const turn = (r: RotationMatrix, [x, y, z]: Vector): Vector => [

@@ -121,8 +121,9 @@ export class VlmJudge {
     cost?: number;
   } {
     const { repeats = 1, examples, endpoint } = this.#options;
-    const placeholder = Array.from({ length: examples?.count ?? 0 }, () => ({ text: 'x'.repeat(1_000) }));
-    const once = rollouts.reduce((sum, rollout) => sum + planRequest(rollout, placeholder, this.#request).tokens, 0);
+    // Which examples it will be is not known yet: each counted as a text of a thousand characters.
+    const assumed = Array.from({ length: examples?.count ?? 0 }, () => ({ text: 'x'.repeat(1_000) }));
+    const once = rollouts.reduce((sum, rollout) => sum + planRequest(rollout, assumed, this.#request).tokens, 0);
     const questions = rollouts.length * repeats;
     const [promptTokens, replyTokens] = [once * repeats, 250 * questions];
     const { price } = endpoint.options;

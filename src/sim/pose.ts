@@ -3,7 +3,7 @@
  * Plain arrays: a scene has a few dozen poses, and these are copied out of MuJoCo's heap anyway.
  */
 
-import { type RotationMatrix, rotationFromRpy } from '../data/rotation.js';
+import { multiplyRotations, type RotationMatrix, rotationAbout, rotationFromRpy } from '../data/rotation.js';
 
 export type Vec3 = readonly [number, number, number];
 export type Quat = readonly [number, number, number, number];
@@ -50,36 +50,13 @@ export const rotate = (m: Mat3, v: Vec3): Vec3 => [
   m[6] * v[0] + m[7] * v[1] + m[8] * v[2],
 ];
 
-export function multiply(a: Mat3, b: Mat3): Mat3 {
-  const [b0, b1, b2, b3, b4, b5, b6, b7, b8] = b;
-  const row = (x: number, y: number, z: number): Vec3 => [
-    x * b0 + y * b3 + z * b6,
-    x * b1 + y * b4 + z * b7,
-    x * b2 + y * b5 + z * b8,
-  ];
-  return [...row(a[0], a[1], a[2]), ...row(a[3], a[4], a[5]), ...row(a[6], a[7], a[8])];
-}
-
 export const transpose = (m: Mat3): Mat3 => [m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]];
 
+/** A B. */
+export const multiply: (a: Mat3, b: Mat3) => Mat3 = multiplyRotations;
+
 /** Rotation by `angle` about a unit axis (Rodrigues). */
-export function axisAngle(axis: Vec3, angle: number): Mat3 {
-  const [x, y, z] = axis;
-  const c = Math.cos(angle);
-  const s = Math.sin(angle);
-  const t = 1 - c;
-  return [
-    t * x * x + c,
-    t * x * y - s * z,
-    t * x * z + s * y,
-    t * x * y + s * z,
-    t * y * y + c,
-    t * y * z - s * x,
-    t * x * z - s * y,
-    t * y * z + s * x,
-    t * z * z + c,
-  ];
-}
+export const axisAngle: (axis: Vec3, angle: number) => Mat3 = rotationAbout;
 
 /** Rz(yaw) Ry(pitch) Rx(roll). */
 export const fromRpy = (roll: number, pitch: number, yaw: number): Mat3 => rotationFromRpy(roll, pitch, yaw);

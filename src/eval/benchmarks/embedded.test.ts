@@ -74,7 +74,7 @@ describe('embedded families', () => {
     if (!counting) throw new Error('no family counting');
     const set = QuestionSet.open(table);
     const path = join(root, 'answers.jsonl');
-    await askAnswerer(answerer, 'stub', 2, {
+    await askAnswerer(answerer, 'scripted', 2, {
       benchmark: counting,
       set,
       profile: 'upstream',
