@@ -29,9 +29,9 @@ function finish(name: string, seconds: number): void {
 }
 
 test('the same model of another seed tells most, then other steps of its kind by their size', () => {
-  finish('seed-0/train/specialist', 600);
-  expect(estimateOf(named('seed-1/train/specialist'), steps, records)).toBeCloseTo(600);
-  const { work } = named('seed-0/train/specialist');
+  finish('seed-0/train/continued', 600);
+  expect(estimateOf(named('seed-1/train/continued'), steps, records)).toBeCloseTo(600);
+  const { work } = named('seed-0/train/continued');
   const other = named('seed-0/train/base');
   expect(estimateOf(other, steps, records)).toBeCloseTo((600 * other.work) / work);
 });

@@ -23,17 +23,21 @@ test('every step comes after those that it needs', () => {
     expect(needs.filter((needed) => !seen.has(needed))).toEqual([]);
     seen.add(name);
   }
-  // The VLM stands for a pretrained model: trained once.
-  expect([...seen].filter((name) => name.includes('/train/'))).toHaveLength(2 * (study.models.length - 1) + 1);
+  // VLM and specialist stand for given checkpoints: trained once.
+  expect([...seen].filter((name) => name.includes('/train/'))).toHaveLength(2 * (study.models.length - 2) + 2);
 });
 
 test('a model that is trained once serves every seed', () => {
   const steps = plan({ seeds: [3, 4] });
-  expect([...steps.keys()].filter((name) => name.endsWith('/vlm'))).toEqual(['seed-0/train/vlm', 'seed-0/test/vlm']);
+  for (const name of ['vlm', 'specialist'])
+    expect([...steps.keys()].filter((step) => step.endsWith(`/${name}`))).toEqual([
+      `seed-0/train/${name}`,
+      `seed-0/test/${name}`,
+    ]);
   for (const seed of [3, 4]) {
-    const specialist = steps.get(`seed-${seed}/train/specialist`);
-    expect(specialist?.needs).toContain('seed-0/train/vlm');
-    expect(specialist?.config?.data).toMatchObject({ seed, init_from: join('/out', 'seed-0', 'vlm', 'train') });
+    const base = steps.get(`seed-${seed}/train/base`);
+    expect(base?.needs).toContain('seed-0/train/specialist');
+    expect(base?.config?.data).toMatchObject({ seed, init_from: join('/out', 'seed-0', 'specialist', 'train') });
   }
 });
 

@@ -95,13 +95,13 @@ const settingsOf = ({ name: _, summary: __, ...settings }: Study): string => has
 
 /** Adds models and seeds that are in the file and not in the folder. */
 function withEarlierSeeds(results: StudyResults, { models }: StudyNumbers): StudyResults {
-  const merged = results.study.models.flatMap(({ name, role }): ModelResults[] => {
+  const merged = results.study.models.flatMap(({ name, role, once = false }): ModelResults[] => {
     const own = results.models.find((model) => model.name === name)?.runs ?? [];
     const earlier = Object.entries(models[name]?.seeds ?? {})
       .map(([seed, measurement]) => ({ seed: Number(seed), measurement, scenes: [] }))
       .filter(({ seed }) => own.every((run) => run.seed !== seed));
     const runs = [...own, ...earlier].sort((a, b) => a.seed - b.seed);
-    return runs.length === 0 ? [] : [{ name, role, runs }];
+    return runs.length === 0 ? [] : [{ name, role, once, runs }];
   });
   return { ...results, models: merged };
 }
@@ -140,9 +140,8 @@ function pruningNumbers(results: StudyResults): Record<string, { frames: number;
 }
 
 /** Training seeds; that of models which are trained once for all is none. */
-function seedsOf({ models, study }: StudyResults): number[] {
-  const once = new Set(study.models.flatMap(({ name, once }) => (once ? [name] : [])));
-  const chains = models.filter(({ name }) => !once.has(name));
+function seedsOf({ models }: StudyResults): number[] {
+  const chains = models.filter(({ once }) => !once);
   const seeds = (chains.length === 0 ? models : chains).flatMap(({ runs }) => runs.map(({ seed }) => seed));
   return [...new Set(seeds)].sort((a, b) => a - b);
 }

@@ -14,7 +14,7 @@ beforeAll(() => {
   const plain = { reasons: false, time: 0.01 };
   const thinking = { reasons: true, time: 0.05 };
   writeMadeUpStudy(join(folder, 'four'), {
-    specialist: { successes: [18, 17, 18, 17], correct: [5, 5, 5, 5], ...plain },
+    specialist: { successes: [17], correct: [5], ...plain },
     base: { successes: [12, 13, 12, 11], correct: [30, 31, 30, 29], ...thinking },
     continued: { successes: [18, 18, 19, 18], correct: [5, 5, 5, 5], ...plain },
     'no-text': { successes: [17, 18, 17, 17], correct: [28, 29, 28, 29], ...plain },
@@ -54,11 +54,21 @@ describe('several seeds', () => {
     });
   });
 
+  test('a model that is trained once stands beside every seed', () => {
+    const results = readStudyResults(join(folder, 'four'), 'test');
+    const difference = compare(results, { a: 'dualvla', b: 'specialist', measure: 'success' });
+    // 16, 17, 16 and 17 of 20 beside 17.
+    expect(difference?.seeds).toEqual([0, 1, 2, 3]);
+    expect(difference?.estimate.mean).toBeCloseTo(-2.5, 10);
+    const reversed = compare(results, { a: 'specialist', b: 'dualvla', measure: 'success' });
+    expect(reversed?.seeds).toEqual([0, 1, 2, 3]);
+    expect(reversed?.estimate.mean).toBeCloseTo(2.5, 10);
+  });
+
   test('counts of all seeds together', () => {
-    const [specialist] = readStudyResults(join(folder, 'four'), 'test').models;
-    expect(specialist?.name).toBe('specialist');
-    expect(Object.values(pooledCounts(specialist as NonNullable<typeof specialist>))[0]).toEqual({
-      successes: 70,
+    const continued = readStudyResults(join(folder, 'four'), 'test').models.find(({ name }) => name === 'continued');
+    expect(Object.values(pooledCounts(continued as NonNullable<typeof continued>))[0]).toEqual({
+      successes: 73,
       trials: 80,
     });
   });

@@ -26,6 +26,8 @@ export interface SeedResult {
 export interface ModelResults {
   name: string;
   role: string;
+  /** Trained and measured once: its one run stands for every seed. */
+  once: boolean;
   /** In order of their seeds. */
   runs: SeedResult[];
 }
@@ -208,10 +210,10 @@ export function readStudyResults(folder: string, split: string): StudyResults {
   const { study, seeds } = readStudyRecord(folder);
   const paths = studyPaths(folder);
   const models = study.models.flatMap((model): ModelResults[] => {
-    const { name, role } = model;
+    const { name, role, once = false } = model;
     const own = [...new Set(seeds.map((seed) => seedOf(model, seed)))];
     const runs = own.flatMap((seed) => readMeasurement(paths.measure(seed, name, split), seed) ?? []);
-    return runs.length === 0 ? [] : [{ name, role, runs }];
+    return runs.length === 0 ? [] : [{ name, role, once, runs }];
   });
   return { folder, study, split, models };
 }
@@ -242,21 +244,26 @@ export function pooledCounts({ runs }: ModelResults): SuccessTable {
   return pooled;
 }
 
-/** a - b, paired by seed; null where no seed has both. */
+/** a - b, paired by seed; null where no seed has both. A model that is trained once stands beside every seed of the other. */
 export function compare({ models }: Pick<StudyResults, 'models'>, comparison: Comparison): Difference | null {
   const { a, b, measure } = comparison;
-  const runsOf = (name: string): readonly SeedResult[] => models.find((model) => model.name === name)?.runs ?? [];
+  const [one, other] = [a, b].map((name) => models.find((model) => model.name === name));
+  if (one === undefined || other === undefined) return null;
   const { of }: Measure = MEASURES[measure];
-  const pairs = runsOf(a).flatMap((left) => {
-    const right = runsOf(b).find(({ seed }) => seed === left.seed);
-    const [x, y] = [of(left.measurement), right && of(right.measurement)];
-    return right === undefined || x === null || y === null || y === undefined ? [] : [{ left, right, value: x - y }];
+  const runOf = ({ once, runs }: ModelResults, seed: number): SeedResult | undefined =>
+    once ? runs[0] : runs.find((run) => run.seed === seed);
+  const seeds = (one.once ? other : one).runs.map(({ seed }) => seed);
+  const pairs = seeds.flatMap((seed) => {
+    const [left, right] = [runOf(one, seed), runOf(other, seed)];
+    if (left === undefined || right === undefined) return [];
+    const [x, y] = [of(left.measurement), of(right.measurement)];
+    return x === null || y === null ? [] : [{ seed, left, right, value: x - y }];
   });
   const [first] = pairs;
   if (first === undefined) return null;
   return {
     ...{ a, b, measure },
-    seeds: pairs.map(({ left }) => left.seed),
+    seeds: pairs.map(({ seed }) => seed),
     estimate: estimateMean(pairs.map(({ value }) => value)),
     withinSeed: pairs.length > 1 ? null : withinSeed(first.left, first.right, measure, first.value),
   };

@@ -75,6 +75,8 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
       role: 'robot data, no reasoning; the action teacher',
       from: 'vlm',
       train: { steps: length.specialist, batch_size: 64 },
+      // As the VLM, a given checkpoint in the paper: training seeds repeat the post-training, which is what it is about.
+      once: true,
     },
     {
       name: 'base',
