@@ -200,9 +200,9 @@ async function fetched(name: string, tables: readonly string[], root: string, do
   if (!source) throw new UsageError(`there is no ${path}, and no known place to fetch it from`);
   if (!download) throw new UsageError(`there is no ${path}; fetch it with --download, or name a file`);
   const progress = new Progress(`${table}.tsv`, 1);
-  await downloadTable(source, path, (bytes, of) =>
-    progress.update(of ? bytes / of : 0, `${Math.round(bytes / 1e6)} MB`),
-  );
+  await downloadTable(source, path, {
+    onProgress: (bytes, of) => progress.update(bytes / of, `${Math.round(bytes / 1e6)} MB`),
+  });
   return path;
 }
 

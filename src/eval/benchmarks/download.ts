@@ -2,17 +2,14 @@
  * Tables from where VLMEvalKit has them, or from a data set on the Hugging Face hub: streamed to disk, checked, continued after an interruption. A file appears
  * under its name only when it is whole and its checksum is right.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { existsSync, renameSync } from 'node:fs';
+import { type Checksum, downloadVerified, fetchPatiently, type Patience } from '../../data/index.js';
 import { BenchmarkError } from './errors.js';
 
 export interface TableSource {
   readonly url: string;
   /** Hexadecimal; without it a checksum that the server names is used, and it is an error if there is none. */
-  readonly checksum?: { readonly algorithm: 'md5' | 'sha256'; readonly value: string };
+  readonly checksum?: Checksum;
 }
 
 const VLMEVAL = 'https://opencompass.openxlab.space/utils';
@@ -43,72 +40,37 @@ export function hubSource(
   return found ? { url: `${hub}/datasets/${found[1]}/resolve/main/${found[2]}` } : undefined;
 }
 
+export interface TableDownload extends Patience {
+  readonly signal?: AbortSignal;
+  /** Told the bytes so far, and of how many. */
+  readonly onProgress?: (bytes: number, of: number) => void;
+}
+
 /**
  * Downloads to `path`, unless it is there.
- * @param onProgress told the bytes so far, and of how many if the server says
- * Throws BenchmarkError where the server refuses, names no checksum, or sends something else.
+ * @throws HubError where the server cannot be reached, refuses, breaks off for good or sends something else; StorageError where the disk does;
+ * BenchmarkError where the server names no checksum or no size
  */
-export async function downloadTable(
-  source: TableSource,
-  path: string,
-  onProgress: (bytes: number, of?: number) => void = () => undefined,
-  signal?: AbortSignal,
-): Promise<void> {
+export async function downloadTable(source: TableSource, path: string, options: TableDownload = {}): Promise<void> {
   if (existsSync(path)) return;
-  mkdirSync(dirname(path), { recursive: true });
+  const { signal, onProgress } = options;
+  const { checksum, bytes } = await locate(source, options);
   const part = `${path}.part`;
-  const stop = signal ? { signal } : {};
-  const { url, checksum } = await locate(source, stop);
-  let have = existsSync(part) ? statSync(part).size : 0;
-  const response = await get(url, { ...stop, ...(have > 0 ? { headers: { range: `bytes=${have}-` } } : {}) });
-  if (response.status === 200) have = 0;
-  // 416: everything is there already.
-  if (response.status === 200 || response.status === 206) {
-    const length = response.headers.get('content-length');
-    const total = length === null ? undefined : have + Number(length);
-    let bytes = have;
-    const body = Readable.fromWeb(response.body as import('node:stream/web').ReadableStream<Uint8Array>);
-    body.on('data', (chunk: Uint8Array) => {
-      bytes += chunk.length;
-      onProgress(bytes, total);
-    });
-    try {
-      await pipeline(body, createWriteStream(part, { flags: have > 0 ? 'a' : 'w' }), stop);
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw new BenchmarkError(
-        `${url} broke off after ${bytes} bytes (${(error as Error).message}); next: the same command`,
-      );
-    }
-  } else if (response.status !== 416) throw new BenchmarkError(`${url} answers with status ${response.status}`);
-  const hash = createHash(checksum.algorithm);
-  await pipeline(createReadStream(part), hash);
-  const sum = hash.digest('hex');
-  if (sum !== checksum.value) {
-    rmSync(part);
-    throw new BenchmarkError(`${url} sent a file with ${checksum.algorithm} ${sum}, not ${checksum.value}`);
-  }
+  const onBytes = (so: number): void => onProgress?.(so, bytes);
+  await downloadVerified({ ...options, url: source.url, part, bytes, checksum, signal, onBytes });
   renameSync(part, path);
 }
 
-type Located = Required<TableSource>;
-
-/** The hub redirects to the file, and says its SHA-256 before it does. */
-async function locate({ url, checksum }: TableSource, stop: { signal?: AbortSignal }): Promise<Located> {
-  if (checksum) return { url, checksum };
-  const response = await get(url, { ...stop, method: 'HEAD', redirect: 'manual' });
-  const value = (response.headers.get('x-linked-etag') ?? '').replaceAll('"', '');
-  if (response.status >= 400) throw new BenchmarkError(`${url} answers with status ${response.status}`);
-  if (!/^[\da-f]{64}$/.test(value)) throw new BenchmarkError(`${url} names no checksum; download it by other means`);
-  return { url, checksum: { algorithm: 'sha256', value } };
-}
-
-async function get(url: string, options: RequestInit): Promise<Response> {
-  try {
-    return await fetch(url, options);
-  } catch (error) {
-    if ((error as Error).name === 'AbortError') throw error;
-    const { message, cause } = error as Error;
-    throw new BenchmarkError(`${url} cannot be reached: ${cause instanceof Error ? cause.message : message}`);
-  }
+/** What the server says of the file. The hub redirects to it, and tells its SHA-256 and size before it does. */
+async function locate({ url, checksum }: TableSource, options: TableDownload) {
+  const stop = options.signal ? { signal: options.signal } : {};
+  const redirect = checksum === undefined ? 'manual' : 'follow';
+  const { headers } = await fetchPatiently(url, { ...stop, method: 'HEAD', redirect }, options);
+  const sha256 = (headers.get('x-linked-etag') ?? '').replaceAll('"', '');
+  const found =
+    checksum ?? (/^[\da-f]{64}$/.test(sha256) ? ({ algorithm: 'sha256', value: sha256 } as const) : undefined);
+  if (found === undefined) throw new BenchmarkError(`${url} names no checksum; download it by other means`);
+  const bytes = Number(headers.get('x-linked-size') ?? headers.get('content-length') ?? Number.NaN);
+  if (!Number.isSafeInteger(bytes)) throw new BenchmarkError(`${url} names no size; download it by other means`);
+  return { checksum: found, bytes };
 }
