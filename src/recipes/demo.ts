@@ -14,7 +14,8 @@ export function storyModels(own: Record<(typeof STORY)[number], StudyModel['trai
   return STORY.map((name) => {
     const model = models.find((one) => one.name === name);
     if (model === undefined) throw new RangeError(`the paper has no model ${name}`);
-    return { ...model, from: name === 'specialist' ? null : model.from, train: { ...model.train, ...own[name] } };
+    const from = name === 'specialist' ? null : model.from;
+    return { ...model, from, once: false, train: { ...model.train, ...own[name] } };
   });
 }
 
