@@ -1,10 +1,13 @@
 /**
  * Action error of a checkpoint on held-out demonstrations: a cheap second measure that goes along with success in closed loop. Chunks
- * are predicted as the model does it (thinking where it decides to) and, for a reasoning VLA, with the plain instruction alone.
+ * are predicted as the model does it (thinking where it decides to) and, for a reasoning VLA, with the plain instruction alone. Where the
+ * data say in which phase of its task a frame is, the error is told by phase too.
  *
  * Knows nothing about environments.
  */
 import { datasetFolders } from '../data/dataset-folders.js';
+import { PHASE_KEY } from '../data/features.js';
+import { LeRobotDataset } from '../data/lerobot-dataset.js';
 import { Loader, type LoaderBatch } from '../data/loader.js';
 import type { Vla } from '../model/vla.js';
 import { PromptBuilder } from '../model/vla-batch.js';
@@ -18,8 +21,15 @@ export interface ActionError {
   gripper: number;
 }
 
+/** Of the chunks predicted at the frames of one phase. */
+export interface PhaseError extends ActionError {
+  frames: number;
+}
+
 export interface HeldOutErrors {
   own: ActionError;
+  /** `own` by phase of the frame that a chunk is predicted at; null where the data do not tell phases. */
+  byPhase: Record<string, PhaseError> | null;
   /** Acting at once, whatever the model would have thought. */
   plain: ActionError;
   /**
@@ -61,6 +71,8 @@ export async function heldOutErrors(checkpoint: string, options: HeldOutOptions)
     });
   const skip = (batch: LoaderBatch): { skipAbove: number[] } | undefined =>
     uniform && { skipAbove: Array.from({ length: batch.size }, uniform) };
+  const phases = await phasesOf(root);
+  const byPhase = new Map<string, ErrorSum>();
   const own = new ErrorSum();
   const plain = new ErrorSum();
   await using loader = await openLoader(64);
@@ -68,10 +80,19 @@ export async function heldOutErrors(checkpoint: string, options: HeldOutOptions)
   for (let done = 0; done < total; ) {
     const batch = await loader.next();
     if (batch === undefined) break;
-    own.add(predict(model, prompts, batch, device, skip(batch)), batch);
+    const predicted = predict(model, prompts, batch, device, skip(batch));
+    for (let b = 0; b < batch.size; b++) {
+      own.add(predicted, batch, b);
+      const phase = phases?.[batch.index[b] as number];
+      if (phase === undefined) continue;
+      const sum = byPhase.get(phase) ?? new ErrorSum();
+      byPhase.set(phase, sum);
+      sum.add(predicted, batch, b);
+    }
     if (config.max_reasoning_tokens > 0) {
       const never = { skipAbove: new Array<number>(batch.size).fill(-1) };
-      plain.add(predict(model, prompts, batch, device, never), batch);
+      const acted = predict(model, prompts, batch, device, never);
+      for (let b = 0; b < batch.size; b++) plain.add(acted, batch, b);
     }
     done += batch.size;
     onProgress?.(Math.min(done, total), total);
@@ -90,9 +111,22 @@ export async function heldOutErrors(checkpoint: string, options: HeldOutOptions)
   const result = own.mean();
   return {
     own: result,
+    byPhase:
+      phases && Object.fromEntries([...byPhase].map(([phase, sum]) => [phase, { ...sum.mean(), frames: sum.frames }])),
     plain: config.max_reasoning_tokens > 0 ? plain.mean() : result,
     secondsPerPrediction: seconds / timed,
   };
+}
+
+/** The phase of every frame, data sets one after another as the loader counts them; null where one does not say. */
+async function phasesOf(root: string): Promise<string[] | null> {
+  const phases: string[] = [];
+  for (const folder of datasetFolders(root)) {
+    const dataset = await LeRobotDataset.open(folder);
+    if (!(PHASE_KEY in dataset.features)) return null;
+    for (const phase of (await dataset.readColumns([PHASE_KEY])).get(PHASE_KEY) ?? []) phases.push(String(phase));
+  }
+  return phases;
 }
 
 /** Normalised chunks, B * C * A. */
@@ -111,17 +145,19 @@ function predict(
 }
 
 class ErrorSum {
+  frames = 0;
   #motion = 0;
   #gripper = 0;
   #actions = 0;
 
-  /** Adds a batch of predicted chunks; the last action dim is the gripper's, open above 0. */
-  add(predicted: Float32Array, { actions, actionMask, size }: LoaderBatch): void {
+  /** Adds row b of a batch of predicted chunks; the last action dim is the gripper's, open above 0. */
+  add(predicted: Float32Array, { actions, actionMask, size }: LoaderBatch, b: number): void {
     const C = actionMask.length / size;
     const A = actions.length / actionMask.length;
-    for (let row = 0; row < size * C; row++) {
-      if (actionMask[row] === 0) continue;
-      const at = (values: Float32Array, dim: number): number => values[row * A + dim] as number;
+    this.frames++;
+    for (let step = b * C; step < (b + 1) * C; step++) {
+      if (actionMask[step] === 0) continue;
+      const at = (values: Float32Array, dim: number): number => values[step * A + dim] as number;
       for (let dim = 0; dim < A - 1; dim++) this.#motion += Math.abs(at(predicted, dim) - at(actions, dim)) / (A - 1);
       if (at(predicted, A - 1) > 0 !== at(actions, A - 1) > 0) this.#gripper++;
       this.#actions++;

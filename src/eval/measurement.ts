@@ -3,7 +3,7 @@
  *
  * Knows nothing about how it is measured or shown.
  */
-import type { ActionError } from './held-out-error.js';
+import type { ActionError, PhaseError } from './held-out-error.js';
 import type { FamilyCount } from './multimodal/evaluate-multimodal.js';
 import type { SuccessTable } from './success-table.js';
 
@@ -46,8 +46,8 @@ export interface Measurement {
   /** Figures of the validity of generated reasoning (score/reasoning-validity.ts); null for models that never reasoned. */
   reasoning: Record<string, number | null> | null;
   thinking: Thinking;
-  /** On held-out demonstrations, as the model acts by itself, and with reasoning suppressed. */
-  actionError: { own: ActionError; plain: ActionError } | null;
+  /** On held-out demonstrations, as the model acts by itself (by phase too, where the data tell phases), and with reasoning suppressed. */
+  actionError: { own: ActionError; plain: ActionError; byPhase: Record<string, PhaseError> | null } | null;
   /** Seconds it took. */
   seconds: number;
 }

@@ -77,7 +77,14 @@ function measurement(
       tokens: reasons ? 4000 : 0,
       secondsPerPrediction: time * (1 + seed / 100),
     },
-    actionError: { own: { motion: 0.05, gripper: 0.02 }, plain: { motion: 0.06, gripper: 0.02 } },
+    actionError: {
+      own: { motion: 0.05, gripper: 0.02 },
+      plain: { motion: 0.06, gripper: 0.02 },
+      byPhase: {
+        reach: { motion: 0.04, gripper: 0.01, frames: 60 },
+        grasp: { motion: 0.06 + time, gripper: 0.03, frames: 40 },
+      },
+    },
     seconds: 1,
   };
 }

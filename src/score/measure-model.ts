@@ -95,7 +95,7 @@ export async function measureModel(options: MeasureOptions): Promise<Measurement
     vlaScore: meanVlaScore(await judgeTraces(recorded, judge), judge.name),
     reasoning: policy.thinking.reasoned > 0 ? { ...reasoningValidity(recorded) } : null,
     thinking: { ...policy.thinking, secondsPerPrediction: errors?.secondsPerPrediction ?? null },
-    actionError: errors && { own: errors.own, plain: errors.plain },
+    actionError: errors && { own: errors.own, plain: errors.plain, byPhase: errors.byPhase },
     seconds: (performance.now() - started) / 1000,
   };
   const path = file(MEASUREMENT_FILE);
