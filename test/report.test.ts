@@ -117,6 +117,17 @@ describe.skipIf(browserPath === undefined)('the report in Chromium', () => {
     expect(story.join()).toMatch(/In answers to questions .* no difference from the base can be told/);
   });
 
+  test('draws the action error of each phase, one bar a model', async () => {
+    const heights = await page
+      .locator('#phases svg rect')
+      .evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().height));
+    // Reaching is 0.04 for all three; grasping 0.07, 0.11 and 0.09.
+    expect(heights).toHaveLength(6);
+    for (const [i, value] of [0.04, 0.04, 0.04, 0.07, 0.11, 0.09].entries())
+      expect((heights[i] as number) / (heights[4] as number)).toBeCloseTo(value / 0.11, 2);
+    expect(await page.locator('#phases thead').textContent()).toContain('reach (60)');
+  });
+
   test('text is text', async () => {
     expect(await page.locator('.lead').textContent()).toContain('<not> "results"');
     expect(await page.locator('.rollout q b').count()).toBe(0);

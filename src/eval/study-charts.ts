@@ -92,6 +92,35 @@ export function radar(axes: readonly string[], series: readonly RadarSeries[], l
     <figcaption>${legend(series)}</figcaption></figure>`;
 }
 
+/** Bars that stand side by side in groups, from 0 up, with whiskers of their intervals; for small numbers without a natural top. */
+export function columnBars(groups: readonly BarGroup[], label: string): Markup {
+  const [width, height, left, bottom, top] = [920, 260, 52, 40, 10];
+  const bars = groups.flatMap((group) => group.bars);
+  const highest = Math.max(1e-9, ...bars.map(({ value, interval }) => Math.max(value, interval?.[1] ?? 0)));
+  const plot = height - bottom - top;
+  const slot = (width - left) / Math.max(1, groups.length);
+  const y = (value: number): number => top + (1 - Math.max(0, value) / highest) * plot;
+  const drawn = groups.map(({ label: name, bars: own }, g) => {
+    const wide = (slot * 0.8) / Math.max(1, own.length);
+    const columns = own.map(({ name: bar, value, interval, colour }, i) => {
+      const x = left + g * slot + slot * 0.1 + i * wide;
+      const middle = (x + wide * 0.45).toFixed(1);
+      return html`<rect x="${x.toFixed(1)}" y="${y(value).toFixed(1)}" width="${(wide * 0.9).toFixed(1)}" height="${(y(0) - y(value)).toFixed(1)}"
+        style="fill: ${curveColour(colour)}"><title>${name}, ${bar}: ${value.toPrecision(3)}</title></rect>
+        ${interval === null ? undefined : html`<path d="M${middle} ${y(interval[0]).toFixed(1)}V${y(interval[1]).toFixed(1)}" class="whisker"/>`}`;
+    });
+    return html`${columns}<text x="${(left + (g + 0.5) * slot).toFixed(1)}" y="${height - bottom + 16}" class="tick">${name}</text>`;
+  });
+  const grid = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+    const at = y(part * highest);
+    return html`<line x1="${left}" x2="${width}" y1="${at}" y2="${at}" class="grid"/>
+      <text x="${left - 6}" y="${at}" class="tick end">${(part * highest).toPrecision(2)}</text>`;
+  });
+  const names = new Map(bars.map(({ name, colour }) => [name, { name, colour }]));
+  return html`<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${grid}${drawn}</svg>
+    <figcaption>${legend([...names.values()])}</figcaption></figure>`;
+}
+
 /** Share of frames whose reasoning is kept, by tenths of an episode, for several prunings side by side. */
 export function keptChart(
   prunings: readonly { name: string; time: readonly { frames: number; kept: number }[] }[],

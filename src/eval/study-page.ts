@@ -8,7 +8,7 @@ import { type MetricsRecord, readMetrics } from '../train/metrics-log.js';
 import { type Curve, lossChart } from './charts.js';
 import { html, type Markup } from './html.js';
 import { type Figure, factsSection, renderPage, type Section } from './report.js';
-import { type BarGroup, keptChart, percentBars, radar } from './study-charts.js';
+import { type BarGroup, columnBars, keptChart, percentBars, radar } from './study-charts.js';
 import { studyPaths } from './study-folder.js';
 import {
   type Answer,
@@ -23,6 +23,9 @@ import {
   describeDifference,
   familiesOf,
   multimodalTable,
+  phaseError,
+  phasesOf,
+  phaseTable,
   successTable,
   type Table,
   thinkingTable,
@@ -60,6 +63,7 @@ export function renderStudyPage(results: StudyResults, answers: readonly Answer[
       vlaScoreSection(main, tableOf(vlaScoreTable(results))),
       ablations(results),
       thinkingSection(results),
+      phaseSection(results, main),
       pruningSection(readPruneReports(results)),
       trainingSection(results, main),
       factsSection(facts.facts),
@@ -175,6 +179,21 @@ function thinkingSection(results: StudyResults): Section {
     id: 'thinking',
     title: 'Thinking and acting',
     body: html`${toHtml(thinkingTable(results))}${validity === null ? undefined : titled(validity)}`,
+  };
+}
+
+/** Where in a task the models act wrong. */
+export function phaseSection(results: Pick<StudyResults, 'models'>, shown: readonly ModelResults[]): Section | null {
+  const table = phaseTable(results);
+  if (table === null) return null;
+  const groups = phasesOf(shown).map(({ name }) => ({
+    label: name,
+    bars: shown.flatMap((model) => barOf(model, { of: phaseError(name) }) ?? []),
+  }));
+  return {
+    id: 'phases',
+    title: 'Action error by phase',
+    body: html`${columnBars(groups, 'action error of each model by phase')}${toHtml(table)}`,
   };
 }
 

@@ -21,6 +21,7 @@ import {
 import {
   ablationTables,
   multimodalTable,
+  phaseTable,
   successTable,
   thinkingTable,
   toMarkdown,
@@ -173,7 +174,7 @@ function factsOf(results: StudyResults) {
 
 export function studyMarkdown(results: StudyResults, answers: readonly Answer[]): string {
   const { title, lead, facts } = factsOf(results);
-  const validity = validityTable(results);
+  const [phases, validity] = [phaseTable(results), validityTable(results)];
   const tables = [
     ...(answers.length === 0 ? [] : [verdictTable(answers)]),
     successTable(results),
@@ -181,6 +182,7 @@ export function studyMarkdown(results: StudyResults, answers: readonly Answer[])
     multimodalTable(results),
     ...ablationTables(results),
     thinkingTable(results),
+    ...(phases === null ? [] : [phases]),
     ...(validity === null ? [] : [validity]),
   ];
   const roles = results.models.map(({ name, role }) => `- \`${name}\`: ${role}`);

@@ -228,6 +228,55 @@ export function thinkingTable({ models }: StudyResults): Table {
   };
 }
 
+/** In the order in which tasks go through them. */
+const PHASES = [
+  'approach',
+  'reach',
+  'descend',
+  'grasp',
+  'lift',
+  'carry',
+  'lower',
+  'release',
+  'push',
+  'pull',
+  'recover',
+  'done',
+];
+
+/** Phases of which models have an action error, with the frames that it is measured at. */
+export function phasesOf(models: readonly ModelResults[]): { name: string; frames: number }[] {
+  const frames = new Map<string, number>();
+  for (const { runs } of models)
+    for (const { measurement } of runs)
+      for (const [phase, error] of Object.entries(measurement.actionError?.byPhase ?? {}))
+        frames.set(phase, error.frames);
+  const place = (name: string): number => (PHASES.includes(name) ? PHASES.indexOf(name) : PHASES.length);
+  return [...frames].map(([name, n]) => ({ name, frames: n })).sort((a, b) => place(a.name) - place(b.name));
+}
+
+export const phaseError =
+  (phase: string): Measure['of'] =>
+  ({ actionError }) =>
+    actionError?.byPhase?.[phase]?.motion ?? null;
+
+/** Where in a task models act wrong; null where it was not measured. */
+export function phaseTable({ models }: Pick<StudyResults, 'models'>): Table | null {
+  const phases = phasesOf(models);
+  if (phases.length === 0) return null;
+  return {
+    title: 'Action error by phase',
+    head: ['model', ...phases.map(({ name, frames }) => `${name} (${frames})`)],
+    rows: models.map((model) => [
+      model.name,
+      ...phases.map(({ name }) =>
+        formatEstimate(estimateOfModel(model, phaseError(name)), MEASURES.actionError.digits),
+      ),
+    ]),
+    note: 'On held-out demonstrations, by the true phase of the frame at which a chunk is predicted; in brackets the number of these frames.',
+  };
+}
+
 /** Figures of the validity of generated reasoning; null where no model reasons. */
 export function validityTable({ models }: StudyResults): Table | null {
   const reasoning = models.filter(({ runs }) => runs.some(({ measurement }) => measurement.reasoning !== null));
