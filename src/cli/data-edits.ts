@@ -14,6 +14,7 @@ const EXAMPLES = `Examples:
   dualvla data convert old-v2.1 --output outputs/data/new          continue a stopped one with --resume
   dualvla data convert lerobot/pusht --output outputs/data/pusht   from the Hub
   dualvla data merge a b --output c
+  dualvla data merge pruned.shards --output pruned                 what dualvla prune --shard began
   dualvla data split a --output parts --parts train=0.9,val=0.1
 `;
 
@@ -81,8 +82,8 @@ export function registerDataEdits(data: Command): void {
     .option('--codec <name>', `encode videos anew: ${CODECS.join(', ')}`, oneOf('codec', CODECS))
     .option('--skip-damaged', 'leave damaged episodes out and name them, instead of stopping')
     .action(convert);
-  edit('merge', 'join data sets of the same robot, fps and columns')
-    .argument('<dirs...>', 'two or more LeRobot v3.0 data sets')
+  edit('merge', 'join data sets of the same robot, fps and columns; put the shards of dualvla prune together')
+    .argument('<dirs...>', 'LeRobot v3.0 data sets; or the OUT.shards of dualvla prune --shard, which it finishes')
     .action(merge);
   edit('split', 'write parts of a data set as data sets of their own, OUTPUT/PART')
     .argument('<dir>', 'a LeRobot v3.0 data set')
@@ -147,6 +148,8 @@ async function convert(name: string, flags: ConvertFlags): Promise<void> {
 
 async function merge(names: string[], flags: EditFlags): Promise<void> {
   const target = required(flags.output, '--output <dir>');
+  const { arePruneShards, mergePruneShards } = await import('./prune-merge.js');
+  if (arePruneShards(names)) return mergePruneShards(names, target, flags);
   const directories: string[] = [];
   for (const name of names) directories.push(await datasetFolder(name));
   const { mergeDatasets } = await import('../data/index.js');

@@ -168,7 +168,10 @@ export function addPruneOptions(prune: Command): Command {
       "only part i (from 0) of n; auto: from SLURM's or Kubernetes' variables, auto/n with n given",
       (text) => shard(text),
     )
-    .option('--merge', 'put the parts together; the same options as theirs')
+    .option(
+      '--merge',
+      'put the parts together; the same options as theirs (dualvla data merge OUT.shards remembers them)',
+    )
     .option('--resume', 'continue an interrupted run')
     .option('--overwrite', 'replace what is there')
     .option('--json', 'print a summary as JSON');

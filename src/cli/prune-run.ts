@@ -1,10 +1,11 @@
 /** `dualvla prune` at work: layers found and journalled, combined, and written in every form that was asked for. */
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JournalHeader, LayerJournal, LayerOptions, PruneInput, PruneResult } from '../prune/index.js';
 import { datasetFolder } from './dataset-argument.js';
 import { CommandError, UsageError } from './errors.js';
 import { required } from './options.js';
+import { mergedLayers } from './prune-merge.js';
 import { checkFlags, inputOptions, motionOptions, type PruneFlags, sceneSource } from './prune-options.js';
 import { print, printReport } from './prune-print.js';
 import { withStopSignal } from './stop-signal.js';
@@ -19,7 +20,15 @@ interface Targets {
   readonly report: { readonly page: string | null; readonly json: string | null };
 }
 
-export async function runPrune(name: string, flags: PruneFlags): Promise<void> {
+/** What a run is besides its flags. */
+export interface PruneContext {
+  /** What a shard remembers for those who merge it. */
+  readonly command?: readonly string[];
+  /** Where the parts lie that `--merge` puts together; default: OUT.shards. */
+  readonly partFolders?: readonly string[];
+}
+
+export async function runPrune(name: string, flags: PruneFlags, context: PruneContext = {}): Promise<void> {
   const out = required(flags.out, '--out <path>').replace(/\/+$/, '');
   checkFlags(flags);
   const targets = targetsOf(out, flags);
@@ -39,7 +48,7 @@ export async function runPrune(name: string, flags: PruneFlags): Promise<void> {
     motion: motionOptions(flags),
     onWarning: (warning) => process.stderr.write(`warning: ${warning}\n`),
   };
-  if (flags.shard) return pruneShard(out, flags, layers);
+  if (flags.shard) return pruneShard(out, flags, layers, context.command ?? null);
   const options = {
     ...layers,
     combine: flags.combine,
@@ -49,15 +58,18 @@ export async function runPrune(name: string, flags: PruneFlags): Promise<void> {
     seed: flags.seed,
   };
   const header = prune.journalHeader(layers, null);
-  const found = flags.merge
-    ? await mergedLayers(out, header)
-    : await journalled(journalFile, header, flags, (journal) =>
-        stoppable((signal) => withProgress(layers, (more) => prune.findLayers({ ...more, signal }, { journal }))),
-      );
+  const parts = flags.merge ? await mergedLayers(context.partFolders ?? [`${out}.shards`], header) : [];
+  const found = await journalled(journalFile, header, flags, (journal) => {
+    // Parts go where an undivided run keeps what it found: killed while it writes, the rest is the same.
+    if (flags.merge) journal.append(parts.slice(journal.records.length));
+    return stoppable((signal) => withProgress(layers, (more) => prune.findLayers({ ...more, signal }, { journal })));
+  });
   const result = await prune.combineFound(found, options);
   await writeAll(targets, { inputs, result, flags, resuming });
   rmSync(journalFile, { force: true });
-  tell(result, targets, flags, out);
+  tell(result, targets, flags);
+  if (flags.merge && !flags.json)
+    print(`the parts in ${(context.partFolders ?? [`${out}.shards`]).join(', ')} are no longer needed`);
 }
 
 function targetsOf(out: string, flags: PruneFlags): Targets {
@@ -106,49 +118,23 @@ async function journalled<T>(
   }
 }
 
-async function pruneShard(out: string, flags: PruneFlags, layers: LayerOptions): Promise<void> {
+async function pruneShard(
+  out: string,
+  flags: PruneFlags,
+  layers: LayerOptions,
+  command: readonly string[] | null,
+): Promise<void> {
   const { findLayers, journalHeader } = await import('../prune/index.js');
   const shard = flags.shard as NonNullable<PruneFlags['shard']>;
   const file = join(`${out}.shards`, `${shard.index}-of-${shard.count}.jsonl`);
-  const header = journalHeader(layers, shard);
+  const header = journalHeader(layers, shard, command);
   const records = await journalled(file, header, flags, (journal) =>
     stoppable((signal) => withProgress(layers, (more) => findLayers({ ...more, signal }, { journal, shard }))),
   );
   const frames = records.reduce((sum, { numFrames }) => sum + numFrames, 0);
   if (flags.json) return print(JSON.stringify({ shard, episodes: records.length, frames, file }));
   print(`part ${shard.index} of ${shard.count}: ${records.length} episodes, ${frames} frames; ${file}`);
-  print('when all parts are done: the same command with --merge in place of --shard');
-}
-
-/** What all parts found, in order. Throws CommandError naming the part that is missing or not done. */
-async function mergedLayers(out: string, header: JournalHeader) {
-  const { checkSame, readJournal } = await import('../prune/index.js');
-  const folder = `${out}.shards`;
-  if (!existsSync(folder))
-    throw new CommandError(`there are no parts in ${folder}; next: the same command with --shard i/n`);
-  const files = readdirSync(folder).filter((name) => /^\d+-of-\d+\.jsonl$/.test(name));
-  const counts = new Set(files.map((name) => Number(/-of-(\d+)/.exec(name)?.[1])));
-  const [count = 0, ...others] = counts;
-  if (others.length > 0)
-    throw new CommandError(
-      `${folder} holds parts of ${[...counts].join(' and of ')}; next: remove those of the other division`,
-    );
-  const parts = [];
-  for (let index = 0; index < count; index++) {
-    const file = join(folder, `${index}-of-${count}.jsonl`);
-    if (!existsSync(file))
-      throw new CommandError(
-        `part ${index} of ${count} is missing; next: the same command with --shard ${index}/${count}`,
-      );
-    const { header: own, records, complete } = readJournal(file);
-    checkSame(own, { ...header, shard: { index, count } }, file);
-    if (!complete)
-      throw new CommandError(
-        `part ${index} of ${count} is not done; next: the same command with --shard ${index}/${count} --resume`,
-      );
-    parts.push(records);
-  }
-  return parts.flat();
+  print(`when all parts are done: dualvla data merge ${out}.shards --output ${out}`);
 }
 
 async function writeAll(
@@ -209,9 +195,9 @@ async function writeCopy(
   progress.clear();
 }
 
-function tell({ report }: PruneResult, targets: Targets, flags: PruneFlags, out: string): void {
+function tell({ report }: PruneResult, targets: Targets, flags: PruneFlags): void {
   if (flags.json) {
-    print(JSON.stringify({ ...report, out }));
+    print(JSON.stringify({ ...report, out: targets.labels ?? targets.dataset }));
     return;
   }
   printReport(report, flags);
@@ -224,7 +210,6 @@ function tell({ report }: PruneResult, targets: Targets, flags: PruneFlags, out:
     ['report', targets.report.page ?? targets.report.json],
   ];
   for (const [name, path] of written) if (path) print(`${name}: ${path}`);
-  if (flags.merge) print(`the parts in ${out}.shards are no longer needed`);
 }
 
 async function withProgress<T>(layers: LayerOptions, work: (options: LayerOptions) => Promise<T>): Promise<T> {

@@ -94,7 +94,7 @@ describe('dualvla prune', () => {
     await dualvla('prune', data, '--out', at('cut'), '--shard', '0/1', ...flags);
     // What a run leaves that dies in the middle of a line: the head, four episodes, and half of one.
     const lines = readFileSync(at('cut.shards', '0-of-1.jsonl'), 'utf8').split('\n');
-    const head = JSON.stringify({ ...(JSON.parse(lines[0]!) as object), shard: null });
+    const head = JSON.stringify({ ...(JSON.parse(lines[0]!) as object), shard: null, command: null });
     const left = `${[head, ...lines.slice(1, 5)].join('\n')}\n${lines[5]!.slice(0, 40)}`;
     writeFileSync(at('cut.json.layers'), left);
     expect(await dualvla('prune', data, '--out', at('cut.json'), ...flags)).toMatchObject({
@@ -140,7 +140,15 @@ describe('dualvla prune', () => {
       code: 1,
       err: expect.stringMatching(/other options/),
     });
-    expect(await merge(...flags)).toMatchObject({ code: 0 });
+    // What a machine leaves that is killed between finding and writing.
+    const found = ['0', '1', '2'].map((part) =>
+      readFileSync(join(`${parts}.shards`, `${part}-of-3.jsonl`), 'utf8').split('\n'),
+    );
+    const head = { ...(JSON.parse(found[0]?.[0] ?? '') as object), shard: null, command: null };
+    writeFileSync(`${parts}.layers`, `${JSON.stringify(head)}\n${found[0]?.[1]}\n${found[0]?.[2]?.slice(0, 30)}`);
+    expect(await merge(...flags)).toMatchObject({ code: 1, err: expect.stringMatching(/Unfinished work.*--resume/) });
+    expect(await merge('--resume', ...flags)).toMatchObject({ code: 0 });
+    expect(existsSync(`${parts}.layers`)).toBe(false);
     expect(contents(parts)).toEqual(contents(one));
     expect(contents(at('parts', 'r'))).toEqual(contents(at('one', 'r')));
     const file = join(`${parts}.shards`, '1-of-3.jsonl');
@@ -149,6 +157,50 @@ describe('dualvla prune', () => {
       code: 1,
       err: expect.stringMatching(/part 1 of 3 is not done.*--shard 1\/3 --resume/),
     });
+  });
+
+  it('is finished by data merge with the options that its parts remember, in one folder or in several', async () => {
+    const flags = [...EASY, '--combine', 'random', '--seed=5', '--mode', 'label-mask', '--gripper-range', '0,1'];
+    const [one, parts, labels] = [at('m1', 'pruned'), at('m2', 'pruned'), at('m2', 'keep.json')];
+    const page = ['--report', at('m', 'report')];
+    await dualvla('prune', data, '--out', one, ...flags, ...page);
+    await dualvla('prune', data, '--out', at('m1', 'keep.json'), ...flags);
+    const report = contents(at('m', 'report'));
+    rmSync(at('m'), { recursive: true });
+    // As on machines that share no disk.
+    const elsewhere = at('m2', 'other', 'pruned');
+    for (const [out, part] of [
+      [elsewhere, '0/2'],
+      [parts, '1/2'],
+    ] as const)
+      expect(await dualvla('prune', data, '--out', out, '--shard', part, ...flags, ...page)).toMatchObject({
+        code: 0,
+        out: expect.stringContaining(`dualvla data merge ${out}.shards --output ${out}`),
+      });
+    const merge = (output: string, ...folders: string[]) => dualvla('data', 'merge', ...folders, '--output', output);
+    expect(await merge(parts, `${parts}.shards`)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/part 0 of 2 is missing/),
+    });
+    expect(await merge(parts, `${parts}.shards`, at('data', 'a'))).toMatchObject({ code: 2 });
+    expect(await merge(parts, `${parts}.shards/`, `${elsewhere}.shards`)).toMatchObject({ code: 0, err: '' });
+    expect(contents(parts)).toEqual(contents(one));
+    expect(contents(at('m', 'report'))).toEqual(report);
+    // Another form of the same result.
+    const summary = await merge(labels, `${parts}.shards`, `${elsewhere}.shards`, '--overwrite', '--json');
+    expect(JSON.parse(summary.out)).toMatchObject({ episodes: 7, out: labels });
+    expect(readFileSync(labels)).toEqual(readFileSync(at('m1', 'keep.json')));
+    // Parts of two works are not one.
+    await dualvla('prune', data, '--out', parts, '--shard', '0/2', ...flags, '--tolerance', '1');
+    expect(await merge(labels, `${parts}.shards`, '--overwrite')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/1-of-2.*--report.*0-of-2.*--tolerance=1.*next: make one of them again/),
+    });
+    expect(await merge(labels, `${parts}.shards`, `${elsewhere}.shards`)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/part 0 of 2 is there twice/),
+    });
+    expect(await merge(labels, at('none.shards'))).toMatchObject({ code: 1, err: expect.stringMatching(/no parts/) });
   });
 
   it('says which part it is by SLURM or Kubernetes, and refuses what is none', () => {

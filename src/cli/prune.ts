@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { registerLabelSheet } from './prune-label-sheet.js';
+import { rememberedCommand } from './prune-merge.js';
 import { addPruneOptions, type PruneFlags } from './prune-options.js';
 import { runPrune } from './prune-run.js';
 import { registerTrainScene } from './prune-train-scene.js';
@@ -15,7 +16,8 @@ const EXAMPLES = `Examples:
   dualvla prune my-robot --scene kts --features flow --out keep.json
   dualvla prune my-arm --motion-from joints --urdf arm.urdf --scene none --combine motion --out keep.json
   dualvla prune bridge/1.0.0 --ecot embodied.json --out pruned --export-ecot embodied_pruned.json
-  dualvla prune big --out pruned --shard 2/8        part 2 of 0 to 7; when all are done: the same with --merge
+  dualvla prune big --out pruned --shard 2/8        part 2 of 0 to 7; on SLURM --shard auto
+  dualvla data merge pruned.shards --output pruned  when all parts are done
 
   dualvla prune label-sheet my-robot --episode 3 --out sheet.png                     frames to label events from
   dualvla prune train-scene my-robot --labels labels.jsonl --out outputs/scene       your own event detector
@@ -33,7 +35,9 @@ export function registerPrune(program: Command): void {
     .argument('<dir>', 'a LeRobot (v3.0, v2.x) or RLDS data set, a folder of v3.0 ones, or owner/name on the Hub');
   addPruneOptions(prune)
     .addHelpText('before', EXAMPLES)
-    .action((name: string, flags: PruneFlags) => runPrune(name, flags));
+    .action((name: string, flags: PruneFlags, command: Command) =>
+      runPrune(name, flags, { command: rememberedCommand(name, command) }),
+    );
   registerTrainScene(prune);
   registerLabelSheet(prune);
 }

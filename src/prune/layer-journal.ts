@@ -2,7 +2,7 @@
  * What both layers found, episode by episode, as it is found: a JSON Lines file beside the result. A killed run continues from it; several
  * machines write one each (shards), and whoever has all of them goes on as if he had found everything himself.
  *
- *   {"type": "prune-layers", "version": 1, "method": {...}, "data": [{"name", "episodes"}], "shard": [i, n] | null}
+ *   {"type": "prune-layers", "version": 1, "method": {...}, "data": [{"name", "episodes"}], "shard": {"index", "count"} | null, "command": [...] | null}
  *   {"folder", "episode", "task", "frames", "boundaries", "scene_score", "motion", "motion_score", "gripper", "origin"}
  *   ...
  *   {"complete": 100}                                                    the number of episodes, when all are there
@@ -43,6 +43,8 @@ export interface JournalHeader {
   readonly method: Readonly<Record<string, unknown>>;
   readonly data: readonly { readonly name: string; readonly episodes: number }[];
   readonly shard: Shard | null;
+  /** Of a shard: the words after `dualvla prune` that make its result out of what all shards found. */
+  readonly command: readonly string[] | null;
 }
 
 const bits = z.string().regex(/^[01]*$/);
@@ -64,6 +66,7 @@ const headerSchema = z.object({
   method: z.record(z.string(), z.unknown()),
   data: z.array(z.object({ name: z.string(), episodes: z.number() })),
   shard: z.object({ index: z.number(), count: z.number() }).nullable(),
+  command: z.array(z.string()).nullable().default(null),
 });
 
 export interface JournalContent {
@@ -107,8 +110,8 @@ export function readJournal(file: string): JournalContent {
       return fail(i + 1, `${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`);
     records.push(unpack(parsed.data, (what) => fail(i + 1, what)));
   }
-  const { method, data, shard } = head.data;
-  return { header: { method, data, shard }, records, complete, length };
+  const { method, data, shard, command } = head.data;
+  return { header: { method, data, shard, command }, records, complete, length };
 }
 
 export class LayerJournal {

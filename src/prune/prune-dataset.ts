@@ -92,11 +92,16 @@ export interface PruneResult {
 }
 
 /** Options that the layers depend on, for journals; what has no meaning for them is left out. */
-export function journalHeader({ inputs, scene, motion }: LayerOptions, shard: Shard | null): JournalHeader {
+export function journalHeader(
+  { inputs, scene, motion }: LayerOptions,
+  shard: Shard | null,
+  command: readonly string[] | null = null,
+): JournalHeader {
   return {
     method: { ...sceneFacts(scene), ...motionFacts(motion) },
     data: inputs.map(({ name, numEpisodes }) => ({ name, episodes: numEpisodes })),
     shard,
+    command,
   };
 }
 
