@@ -83,8 +83,16 @@ export interface TfRecordOptions {
   readonly maxRecordBytes?: number;
 }
 
-const HEADER_BYTES = 12;
-const FOOTER_BYTES = 4;
+/** Length and its checksum, before a payload; the payload's checksum, behind it. */
+export const HEADER_BYTES = 12;
+export const FOOTER_BYTES = 4;
+
+/** The payload's length that a record's first twelve bytes give, or null if their checksum is wrong. */
+export function payloadLength(header: Uint8Array): number | null {
+  const view = new DataView(header.buffer, header.byteOffset);
+  if (maskedCrc32c(header.subarray(0, 8)) !== view.getUint32(8, true)) return null;
+  return Number(view.getBigUint64(0, true));
+}
 
 /**
  * The records of a file in order. Throws MissingDatasetError if it is absent, CorruptDatasetError naming record and byte where a
@@ -101,7 +109,6 @@ export function* readTfRecords(path: string, options: TfRecordOptions = {}): Gen
   try {
     const { size } = fstatSync(fd);
     const header = new Uint8Array(HEADER_BYTES);
-    const view = new DataView(header.buffer);
     for (let offset = 0, index = 0; offset < size; index++) {
       const broken = (what: string): CorruptDatasetError =>
         new CorruptDatasetError(`Record ${index} at byte ${offset}: ${what}`, {
@@ -110,9 +117,8 @@ export function* readTfRecords(path: string, options: TfRecordOptions = {}): Gen
         });
       if (size - offset < HEADER_BYTES + FOOTER_BYTES) throw broken('the file ends within its header');
       readFully(fd, header, offset);
-      if (maskedCrc32c(header.subarray(0, 8)) !== view.getUint32(8, true))
-        throw broken('the checksum of its length is wrong');
-      const length = Number(view.getBigUint64(0, true));
+      const length = payloadLength(header);
+      if (length === null) throw broken('the checksum of its length is wrong');
       const end = offset + HEADER_BYTES + length + FOOTER_BYTES;
       if (!(end <= size)) throw broken(`it has ${length} bytes, the file ends before`);
       if (index >= from) {

@@ -62,6 +62,38 @@ export interface MultimodalSamples {
   answer?: readonly string[];
 }
 
+/** Rows of robot samples, in the order given. */
+export function robotRows(samples: VlaSamples, rows: readonly number[]): VlaSamples {
+  const { images, state, instruction, reasoning, actions, actionMask } = samples;
+  const B = instruction.length;
+  return {
+    images: Object.fromEntries(Object.entries(images).map(([camera, bytes]) => [camera, partsOf(bytes, B, rows)])),
+    state: partsOf(state, B, rows),
+    instruction: rows.map((b) => instruction[b] as string),
+    ...(reasoning && { reasoning: rows.map((b) => reasoning[b] ?? null) }),
+    ...(actions && { actions: partsOf(actions, B, rows) }),
+    ...(actionMask && { actionMask: partsOf(actionMask, B, rows) }),
+  };
+}
+
+/** Some of several questions, in the order given. */
+export function questionRows(samples: MultimodalSamples, rows: readonly number[]): MultimodalSamples {
+  const { images, question, answer } = samples;
+  return {
+    images: partsOf(images, question.length, rows),
+    question: rows.map((b) => question[b] as string),
+    ...(answer && { answer: rows.map((b) => answer[b] as string) }),
+  };
+}
+
+/** Some of the B parts of equal length that `values` consists of. */
+function partsOf<T extends Uint8Array | Float32Array>(values: T, B: number, rows: readonly number[]): T {
+  const size = values.length / B;
+  const parts = new (values.constructor as new (length: number) => T)(rows.length * size);
+  for (const [i, b] of rows.entries()) parts.set(values.subarray(b * size, (b + 1) * size), i * size);
+  return parts;
+}
+
 /** What a label is: text of reasoning or answers, an action token, or the end of reasoning before latent queries. */
 export const LABEL_KINDS = ['text', 'action', 'stop'] as const;
 export type LabelKind = (typeof LABEL_KINDS)[number];

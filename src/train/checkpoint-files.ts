@@ -92,7 +92,7 @@ function fsyncPath(path: string): void {
 }
 
 /** SHA-256 of a file, read in pieces of 4 MiB. */
-function sha256(path: string): string {
+export function sha256(path: string): string {
   const hash = createHash('sha256');
   const piece = Buffer.allocUnsafe(4 << 20);
   const file = openSync(path, 'r');

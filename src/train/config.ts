@@ -106,6 +106,22 @@ const distillationSchema = z
       .enum(['off', 'advantage'])
       .default('off')
       .describe('beyond the switch by domain: weigh each sample by how much better the teacher fits its label'),
+    cache: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe(
+        'folder that keeps what the teachers said about each sample, so that later epochs and other runs with the same teachers and ' +
+          "data need not ask again; any number of runs may share it. The flow head's action teacher is asked at every step's own noise " +
+          'and is not kept. null: off',
+      ),
+    cache_gb: z
+      .number()
+      .positive()
+      .default(20)
+      .describe(
+        'disk space of that folder, all runs together; when it is full nothing more is kept, and training goes on',
+      ),
   })
   .describe('dual-teacher distillation');
 

@@ -27,6 +27,9 @@ export interface Teachers {
   reasoning?: Vla | undefined;
 }
 
+/** What a teacher answers at the labelled positions of a batch: float32 logits [M, W] in the order of `batch.labels`. */
+export type LogitsOf = (role: keyof Teachers, batch: VlaBatch) => Tensor;
+
 export interface DistillationOptions {
   /** lambda of Eq. 7. */
   lambda: number;
@@ -45,23 +48,24 @@ export interface DistillationLoss {
 /**
  * @param student what the hard-label loss of this step computed
  * @param plain the robot rows without reasoning, same actions: what the action teacher sees
+ * @param logitsOf asks a teacher for tokens; a pass through it unless given
  */
 export function distillationLoss(
   student: VlaLoss,
   plain: VlaBatch | undefined,
   teachers: Teachers,
   options: DistillationOptions,
+  logitsOf: LogitsOf = (role, batch) => (teachers[role] as Vla).forward(batch).logits_MW as Tensor,
 ): DistillationLoss {
   const { robot, multimodal } = student.passes;
   const terms: Record<string, Tensor> = {};
   if (teachers.action !== undefined && robot !== undefined && plain !== undefined) {
     terms.action_kd = robot.flow
       ? flowActionTerm(teachers.action, robot, plain, options)
-      : tokenActionTerm(teachers.action, robot, plain, options);
+      : tokenActionTerm(logitsOf, robot, plain, options);
   }
   if (teachers.reasoning !== undefined && multimodal?.logits_MW !== undefined) {
-    const teacher = teachers.reasoning;
-    const teacher_MW = noGrad(() => teacher.forward(multimodal.batch).logits_MW as Tensor);
+    const teacher_MW = noGrad(() => logitsOf('reasoning', multimodal.batch));
     terms.reasoning_kd = tokenDistillation(multimodal.logits_MW, teacher_MW, options.temperature).mean();
   }
   const weights = {
@@ -76,14 +80,13 @@ export function distillationLoss(
 }
 
 /** Eq. 5 for action tokens: both models are given the true tokens before each one. */
-function tokenActionTerm(teacher: Vla, robot: DomainPass, plain: VlaBatch, options: DistillationOptions): Tensor {
+function tokenActionTerm(logitsOf: LogitsOf, robot: DomainPass, plain: VlaBatch, options: DistillationOptions): Tensor {
   const student_MW = robot.logits_MW as Tensor;
   const device = student_MW.device;
   const own = labelsOfKind(robot.batch, 'action', device);
-  const teacherLogits_MW = noGrad(() => {
-    const logits = teacher.forward(plain).logits_MW as Tensor;
-    return logits.index_select(0, labelsOfKind(plain, 'action', device));
-  });
+  const teacherLogits_MW = noGrad(() =>
+    logitsOf('action', plain).index_select(0, labelsOfKind(plain, 'action', device)),
+  );
   const divergence_M = tokenDistillation(student_MW.index_select(0, own), teacherLogits_MW, options.temperature);
   if (options.adaptive === 'off') return divergence_M.mean();
   const labels = (robot.batch.labels as Tensor).index_select(0, own);

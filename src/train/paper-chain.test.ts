@@ -1,17 +1,16 @@
 /** The models a run has, one made from the other by configuration alone: VLM, specialist, reasoning VLA, DualVLA. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LeRobotDataset } from '../data/lerobot-dataset.js';
-import { encodePng } from '../data/png.js';
 import { bitsToText, keepLabels, writeKeepLabels } from '../prune/keep-labels.js';
 import { safetensors } from '../torch/index.js';
 import { parseTrainConfig, type TrainConfig, type TrainConfigInput } from './config.js';
 import type { EndEvent, TrainEvent } from './events.js';
 import { readMetrics } from './metrics-log.js';
 import { loadPretrained } from './pretrained.js';
-import { tinyConfig, writeTinyDataset } from './tiny-run.test-support.js';
+import { tinyConfig, writeTinyDataset, writeTinyQuestions } from './tiny-run.test-support.js';
 import { type RunMode, trainInWorker } from './trainer.js';
 
 let folder: string;
@@ -20,17 +19,7 @@ const at = (name: string): string => join(folder, name);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'dualvla-chain-'));
   await writeTinyDataset(at('data'));
-  mkdirSync(join(at('questions'), 'images'), { recursive: true });
-  const entries = Array.from({ length: 10 }, (_, id) => {
-    const image = `images/${id}.png`;
-    writeFileSync(join(at('questions'), image), encodePng(new Uint8Array(16 * 16 * 3).fill(id * 20), 16, 16));
-    const conversations = [
-      { from: 'human', value: `<image>\nhow bright is it?` },
-      { from: 'gpt', value: id < 5 ? 'dark' : 'bright' },
-    ];
-    return { id: String(id), image, conversations };
-  });
-  writeFileSync(join(at('questions'), 'train.json'), JSON.stringify(entries));
+  writeTinyQuestions(at('questions'));
   const dataset = await LeRobotDataset.open(at('data'));
   const episodes = dataset.episodes.map(({ index, length }) => ({
     folder: '',

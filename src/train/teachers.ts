@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Vla } from '../model/vla.js';
-import { noGrad, type Tensor } from '../torch/index.js';
+import { noGrad, scope, type Tensor } from '../torch/index.js';
 import type { TrainConfig } from './config.js';
 import type { Teachers } from './dual-teacher-distillation.js';
 import { ConfigError } from './errors.js';
@@ -46,6 +46,15 @@ export function shareEqualTensors(model: Vla, known: Map<string, Tensor>): numbe
     }
   });
   return count;
+}
+
+/** SHA-256 of a model's configuration and weights: equal for models that answer alike. */
+export function fingerprintOf(model: Vla): string {
+  const hash = createHash('sha256').update(JSON.stringify(model.config));
+  scope(() => {
+    for (const [name, tensor] of Object.entries(model.state_dict())) hash.update(`\n${name} ${hashOf(tensor)}`);
+  });
+  return hash.digest('hex');
 }
 
 function hashOf(tensor: Tensor): string {

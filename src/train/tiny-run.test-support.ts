@@ -1,5 +1,8 @@
-/** A data set and a configuration so small that a training step takes milliseconds, for tests of training. */
+/** Data sets and a configuration so small that a training step takes milliseconds, for tests of training. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { LeRobotWriter } from '../data/lerobot-writer.js';
+import { encodePng } from '../data/png.js';
 import { syntheticEpisode, syntheticFeatures } from '../data/synthetic-episode.js';
 import type { TrainConfigInput } from './config.js';
 
@@ -17,6 +20,22 @@ export async function writeTinyDataset(folder: string, { numEpisodes = 6, firstE
     await writer.addEpisode({ ...episode, index: i });
   }
   await writer.finish();
+}
+
+/** Writes ten questions about grey pictures into `folder`. */
+export function writeTinyQuestions(folder: string): void {
+  mkdirSync(join(folder, 'images'), { recursive: true });
+  const entries = Array.from({ length: 10 }, (_, id) => {
+    const image = `images/${id}.png`;
+    const pixels = new Uint8Array(imageSize * imageSize * 3).fill(id * 20);
+    writeFileSync(join(folder, image), encodePng(pixels, imageSize, imageSize));
+    const conversations = [
+      { from: 'human', value: `<image>\nhow bright is it?` },
+      { from: 'gpt', value: id < 5 ? 'dark' : 'bright' },
+    ];
+    return { id: String(id), image, conversations };
+  });
+  writeFileSync(join(folder, 'train.json'), JSON.stringify(entries));
 }
 
 /** Configuration of a model of some thousand parameters on such a data set. */

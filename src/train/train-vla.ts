@@ -9,19 +9,16 @@
  *
  * Knows nothing about threads (trainer-worker.ts) or the simulator.
  */
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { datasetFolders } from '../data/dataset-folders.js';
-import { Loader, type LoaderBatch, type LoaderOptions } from '../data/loader.js';
+import { Loader, type LoaderOptions } from '../data/loader.js';
 import { type MultimodalTable, readMultimodal } from '../data/multimodal-dataset.js';
 import { MultimodalLoader } from '../data/multimodal-loader.js';
 import { trainBpe } from '../model/bpe-trainer.js';
 import { latentActionTokens, SPECIAL_TOKENS, TextTokenizer } from '../model/tokenizer.js';
 import { Vla } from '../model/vla.js';
-import { PromptBuilder, type Reasoning, type VlaBatch, type VlaSamples } from '../model/vla-batch.js';
 import { parseVlaConfig } from '../model/vla-config.js';
-import { type VlaBatches, type VlaLossOptions, vlaLoss } from '../model/vla-loss.js';
-import { keepOfFrames, readKeepLabels } from '../prune/keep-labels.js';
-import { type Tensor, torch } from '../torch/index.js';
+import { torch } from '../torch/index.js';
 import { loadCheckpoint, readLoaderState, type TrainingState } from './checkpoint.js';
 import {
   cleanUpInterruptedWrites,
@@ -33,12 +30,10 @@ import {
 } from './checkpoint-files.js';
 import type { TrainConfig } from './config.js';
 import { joinProcesses, ownDevice, type Processes } from './data-parallel.js';
-import { termWeights } from './distillation-weights.js';
-import { distillationLoss, type Teachers } from './dual-teacher-distillation.js';
 import { ConfigError, NothingToResumeError, TrainingDataError } from './errors.js';
 import type { TrainEvent } from './events.js';
-import { gradientCosine } from './gradient-cosine.js';
-import { type LossResult, passSeed, trainLoop } from './loop.js';
+import { passSeed, trainLoop } from './loop.js';
+import { Objective } from './objective.js';
 import { createOptimizer } from './optimizer.js';
 import {
   loadPretrainedWeights,
@@ -48,7 +43,6 @@ import {
 } from './pretrained.js';
 import { createRunDirectory, holdsRun, runDirectoryOf, writeRunConfig } from './run-directory.js';
 import { RunLock } from './run-lock.js';
-import { loadTeachers } from './teachers.js';
 import type { RunMode } from './trainer.js';
 import { batchSizes, type TrainingBatch, TrainingBatches, type TrainingBatchesState } from './training-batches.js';
 
@@ -99,7 +93,7 @@ export async function* trainVla(
   const state: TrainingState = { model, ...createOptimizer(model, config), step: 0, elapsedSeconds: 0 };
   if (checkpoint !== null) loadCheckpoint(checkpoint.directory, state);
 
-  const objective = new Objective(config, parts, model, loader, device);
+  using objective = new Objective(config, parts, model, { loader, questions }, device);
   const { validation_root } = config.dataset;
   const batches = new TrainingBatches(config, loader, questions, position ?? undefined);
   let heldOut: Promise<TrainingBatch[]> | null = null;
@@ -124,7 +118,10 @@ export async function* trainVla(
     resumedFrom: checkpoint?.directory ?? null,
     shouldStop,
   });
-  for await (const event of events) if (processes.isFirst || event.type === 'end') yield event;
+  for await (const event of events) {
+    for (const message of objective.takeNotices()) if (processes.isFirst) yield { type: 'notice', message };
+    if (processes.isFirst || event.type === 'end') yield event;
+  }
 }
 
 /** The questions of a run that learns some. */
@@ -160,119 +157,6 @@ async function readHeldOut(opening: Promise<Loader>, config: TrainConfig): Promi
   return batches;
 }
 
-/** What a step minimises: L_VLA + lambda L_KD (Eq. 7), from a batch of the loaders. */
-class Objective {
-  readonly #prompts: PromptBuilder;
-  readonly #keep: Uint8Array | null;
-  readonly #teachers: Teachers;
-  readonly #options: VlaLossOptions;
-
-  constructor(
-    readonly config: TrainConfig,
-    parts: PretrainedParts,
-    readonly model: Vla,
-    loader: Loader,
-    readonly device: string,
-  ) {
-    this.#prompts = new PromptBuilder(parts.config, parts.tokenizer);
-    this.#keep = readKeep(config, loader);
-    this.#teachers = loadTeachers(config, parts, device);
-    const { normalization, action_weight, text_weight, stop_weight, multimodal_weight } = config.loss;
-    const weights = {
-      action: action_weight,
-      text: text_weight,
-      stop: stop_weight,
-      multimodal: multimodal_weight,
-    };
-    this.#options = { normalization, weights };
-  }
-
-  loss(batch: TrainingBatch, step: number): LossResult {
-    const { gradient_cosine_every: every, distillation } = this.config;
-    const hard = vlaLoss(this.model, this.#build(batch), this.#options);
-    // Before the teachers: the angle is between the hard-label terms.
-    const angle = every > 0 && step % every === 0 ? gradientCosine(this.model, hard) : {};
-    if (this.#teachers.action === undefined && this.#teachers.reasoning === undefined)
-      return { loss: hard.loss, metrics: { ...hard.metrics, ...angle } };
-    const started = performance.now();
-    const plain =
-      this.#teachers.action && batch.robot && this.#prompts.build(samplesOf(batch.robot, null), this.device);
-    const { loss, metrics } = distillationLoss(hard, plain, this.#teachers, distillation);
-    const teacher_s = torch.tensor((performance.now() - started) / 1000);
-    return {
-      loss: loss === null ? hard.loss : hard.loss.add(loss),
-      metrics: { ...hard.metrics, ...angle, ...metrics, teacher_s },
-    };
-  }
-
-  /** On held-out robot rows, given the plain instruction: what a model knows about acting, whatever it thinks. */
-  heldOut({ robot }: TrainingBatch): LossResult {
-    const batch = this.#prompts.build(samplesOf(robot as LoaderBatch, null), this.device);
-    return heldOutLoss(this.model, batch, this.#options);
-  }
-
-  #build({ robot, multimodal }: TrainingBatch): VlaBatches {
-    return {
-      ...(robot && {
-        robot: this.#prompts.build(
-          samplesOf(robot, (b) => this.#reasoning(robot, b)),
-          this.device,
-        ),
-      }),
-      ...(multimodal && { multimodal: this.#prompts.buildMultimodal(multimodal, this.device) }),
-    };
-  }
-
-  /** What row b says before it acts. */
-  #reasoning(batch: LoaderBatch, b: number): Reasoning | null {
-    const { frames, pruned } = this.config.reasoning;
-    const text = batch.reasoning[b] ?? '';
-    if (frames === 'none' || text === '') return null;
-    const marked = this.#keep ? this.#keep[batch.index[b] as number] : batch.reasoningKeep[b];
-    const kept = frames === 'all' || marked === 1;
-    if (termWeights('robot', kept, this.config.distillation.lambda).text > 0) return { text, labelled: true };
-    return pruned === 'label-mask' ? { text, labelled: false } : null;
-  }
-}
-
-/** Keep labels by global frame, where a file gives them. */
-function readKeep({ reasoning, dataset }: TrainConfig, loader: Loader): Uint8Array | null {
-  if (reasoning.frames !== 'kept' || reasoning.keep_labels === null) return null;
-  const folders = datasetFolders(dataset.root).map((folder, i) => ({
-    name: relative(dataset.root, folder),
-    episodes: loader.table.episodes
-      .filter((episode) => episode.dataset === i)
-      .map(({ episode, length }) => ({ index: episode, length })),
-  }));
-  return keepOfFrames(readKeepLabels(reasoning.keep_labels), folders);
-}
-
-/**
- * The training loss and the error of chunks predicted without reasoning, which goes along with success in closed loop: mean |a - a*|
- * of the normalised motions, and the share of wrong gripper commands.
- */
-function heldOutLoss(model: Vla, batch: VlaBatch, options: VlaLossOptions): LossResult {
-  const { loss, metrics } = vlaLoss(model, { robot: batch }, options);
-  const { actions: true_BCA, action_mask: mask_BC } = batch;
-  if (true_BCA === undefined || mask_BC === undefined) return { loss, metrics };
-  const B = batch.prompt_lengths.length;
-  const never = { skipAbove: new Array<number>(B).fill(-1) };
-  const predicted_BCA = model.predict(batch, never).actions.to('float32');
-  const A = model.config.action_dim;
-  const over = (error_BC: Tensor): Tensor => error_BC.mul(mask_BC).sum().div(mask_BC.sum());
-  const motion_BC = predicted_BCA
-    .sub(true_BCA)
-    .abs()
-    .narrow(-1, 0, A - 1)
-    .mean([-1]);
-  const gripper_BC = predicted_BCA
-    .select(-1, A - 1)
-    .gt(0)
-    .ne(true_BCA.select(-1, A - 1).gt(0))
-    .to('float32');
-  return { loss, metrics: { ...metrics, action_error: over(motion_BC), gripper_error: over(gripper_BC) } };
-}
-
 /** Excludes parameters whose names begin with one of these from training. @throws ConfigError if one matches nothing */
 function freeze(model: Vla, prefixes: readonly string[]): void {
   for (const prefix of prefixes) {
@@ -286,7 +170,7 @@ function freeze(model: Vla, prefixes: readonly string[]): void {
 function withAbsolutePaths(config: TrainConfig): TrainConfig {
   const { root, validation_root } = config.dataset;
   const { path } = config.tokenizer;
-  const { action_teacher, reasoning_teacher } = config.distillation;
+  const { action_teacher, reasoning_teacher, cache } = config.distillation;
   const absolute = (given: string | null): string | null => (given === null ? null : resolve(given));
   return {
     ...config,
@@ -297,6 +181,7 @@ function withAbsolutePaths(config: TrainConfig): TrainConfig {
       ...config.distillation,
       action_teacher: absolute(action_teacher),
       reasoning_teacher: absolute(reasoning_teacher),
+      cache: absolute(cache),
     },
     dataset: {
       ...config.dataset,
@@ -322,6 +207,16 @@ function checkConsistency(config: TrainConfig): void {
   const reasons = config.reasoning.frames !== 'none';
   if (reasons && config.policy.max_reasoning_tokens === 0) {
     wrong('reasoning.frames', 'needs policy.max_reasoning_tokens, the length a reasoning VLA may think');
+  }
+  const { cache, action_teacher, lambda } = config.distillation;
+  const keepsActions =
+    cache !== null && action_teacher !== null && lambda > 0 && config.policy.action_head === 'discrete';
+  if (keepsActions && config.dataset.shift_pixels > 0) {
+    wrong(
+      'distillation.cache',
+      `dataset.shift_pixels ${config.dataset.shift_pixels} shows the action teacher another picture each time, so its answers cannot be kept; ` +
+        'set dataset.shift_pixels to 0, or distillation.cache to null',
+    );
   }
   if (config.policy.num_execute > config.policy.chunk_size) {
     wrong('policy.num_execute', `is ${config.policy.num_execute}, but a chunk has ${config.policy.chunk_size} actions`);
@@ -428,17 +323,4 @@ function loaderOptions(config: TrainConfig, root: string, processes: Processes):
 /** The statistics of a resumed run in the loader's options: a run never changes its normalisation. */
 function statisticsOf(parts: PretrainedParts | null): Partial<LoaderOptions> {
   return parts === null ? {} : { chunkStats: parts.statistics.chunk, stateStats: parts.statistics.state };
-}
-
-/** @param reasoning what row b says before it acts; null: no row says anything */
-function samplesOf(batch: LoaderBatch, reasoning: ((b: number) => Reasoning | null) | null): VlaSamples {
-  const { images, stateNormalised: state, instruction, actions, actionMask } = batch;
-  return {
-    images,
-    state,
-    instruction,
-    actions,
-    actionMask,
-    ...(reasoning && { reasoning: instruction.map((_, b) => reasoning(b)) }),
-  };
 }
