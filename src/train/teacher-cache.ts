@@ -214,10 +214,7 @@ function writeFully(fd: number, bytes: Uint8Array): void {
 
 /** A record's payload. Values that bfloat16 holds exactly, as a bf16 run computes them, take two bytes. */
 function pack(sample: number, digest: Uint8Array, values: Float32Array): Uint8Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const stored = bits.every((value) => (value & 0xffff) === 0)
-    ? Uint16Array.from(bits, (value) => value >>> 16)
-    : values;
+  const stored = asBfloat16(values) ?? values;
   const payload = Buffer.alloc(PRELUDE_BYTES + stored.byteLength);
   payload.writeUInt32LE(sample, 0);
   payload.writeUInt32LE(stored.BYTES_PER_ELEMENT, 4);
@@ -232,8 +229,23 @@ function unpack(payload: Buffer): Float32Array | null {
   const count = (length - PRELUDE_BYTES) / bytes;
   if (!Number.isInteger(count)) return null;
   if (bytes === 4) return new Float32Array(buffer, byteOffset + PRELUDE_BYTES, count);
-  if (bytes !== 2) return null;
-  return new Float32Array(
-    Uint32Array.from(new Uint16Array(buffer, byteOffset + PRELUDE_BYTES, count), (high) => high << 16).buffer,
-  );
+  return bytes === 2 ? asFloat32(new Uint16Array(buffer, byteOffset + PRELUDE_BYTES, count)) : null;
+}
+
+/** The upper halves of the values' bits, or null if a lower half is not zero. */
+function asBfloat16(values: Float32Array): Uint16Array | null {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) {
+    const value = bits[i] as number;
+    if ((value & 0xffff) !== 0) return null;
+    halves[i] = value >>> 16;
+  }
+  return halves;
+}
+
+function asFloat32(halves: Uint16Array): Float32Array {
+  const bits = new Uint32Array(halves.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = (halves[i] as number) << 16;
+  return new Float32Array(bits.buffer);
 }
