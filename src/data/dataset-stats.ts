@@ -2,9 +2,9 @@
  * Statistics of a whole data set, computed from its data files: exact, also after merges and edits, in bounded memory: a column at a time, and
  * by several passes where that does not fit.
  */
-import { decodeNumeric } from './episode-columns.js';
+import { readNumeric } from './episode-columns.js';
 import { type Feature, type Features, featureSize, isNumeric, type NumericArray } from './features.js';
-import { ParquetFile } from './parquet-read.js';
+import { ParquetFiles } from './parquet-read.js';
 import { type FeatureStats, numericStats } from './statistics.js';
 import { streamedStats } from './streamed-statistics.js';
 
@@ -22,24 +22,30 @@ export async function numericDatasetStats(
   features: Features,
   maxValues = MAX_VALUES,
 ): Promise<Record<string, FeatureStats>> {
+  const files = new ParquetFiles();
   let rows = 0;
-  for (const path of paths) rows += (await ParquetFile.open(path)).numRows;
+  for (const path of paths) rows += (await files.open(path)).numRows;
   const stats: Record<string, FeatureStats> = {};
   for (const [name, feature] of Object.entries(features)) {
     if (!isNumeric(feature)) continue;
     const size = featureSize(feature);
-    const blocks = (): AsyncGenerator<NumericArray> => columnBlocks(paths, name, feature);
+    const blocks = (): AsyncGenerator<NumericArray> => columnBlocks(files, paths, name, feature);
     if (rows * size > maxValues) stats[name] = await streamedStats(blocks, size);
     else stats[name] = numericStats(await inOne(blocks(), rows * size), size);
   }
   return stats;
 }
 
-async function* columnBlocks(paths: readonly string[], name: string, feature: Feature): AsyncGenerator<NumericArray> {
+async function* columnBlocks(
+  files: ParquetFiles,
+  paths: readonly string[],
+  name: string,
+  feature: Feature,
+): AsyncGenerator<NumericArray> {
   for (const path of paths) {
-    const file = await ParquetFile.open(path);
-    for (const [from, to] of file.rowBlocks(Math.ceil(BLOCK_VALUES / featureSize(feature))))
-      yield decodeNumeric((await file.read([name], from, to)).get(name) ?? [], name, feature, { file: path });
+    const file = await files.open(path);
+    for (const block of file.rowBlocks(Math.ceil(BLOCK_VALUES / featureSize(feature))))
+      yield await readNumeric(file, name, feature, block, { file: path });
   }
 }
 

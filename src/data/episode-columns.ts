@@ -22,6 +22,8 @@ import {
   STATE_KEY,
 } from './features.js';
 import type { LanguageEvent, LanguageRow } from './language.js';
+import type { NumberChunk } from './parquet-numbers.js';
+import type { ParquetFile } from './parquet-read.js';
 
 export interface EncodeColumnsContext {
   readonly features: Features;
@@ -178,6 +180,37 @@ export function decodeNumeric(
     }
   }
   return values;
+}
+
+/**
+ * What `decodeNumeric` gives, of numbers read at once; undefined where it may have something to say (another number of values, numbers that are
+ * not whole in a column of 64-bit integers).
+ */
+export function numbersAs(feature: Feature, found: NumberChunk | undefined): NumericArray | undefined {
+  if (found?.size !== featureSize(feature)) return undefined;
+  const { values } = found;
+  const result = allocateNumeric(feature.dtype as NumericDType, values.length);
+  if (result.constructor === values.constructor) return values;
+  if (result instanceof BigInt64Array) {
+    if (values instanceof BigInt64Array || !(values instanceof Int32Array || values instanceof Uint8Array))
+      return undefined;
+    for (let i = 0; i < values.length; i++) result[i] = BigInt(values[i] as number);
+    return result;
+  }
+  for (let i = 0; i < values.length; i++) result[i] = Number(values[i]);
+  return result;
+}
+
+/** Numbers [T, ...shape] of a column in rows [rowStart, rowEnd) of a file. Throws what `decodeNumeric` and the file throw. */
+export async function readNumeric(
+  file: ParquetFile,
+  name: string,
+  feature: Feature,
+  [rowStart, rowEnd]: readonly [number, number],
+  origin: ColumnOrigin,
+): Promise<NumericArray> {
+  const quick = numbersAs(feature, file.readNumbers(name, rowStart, rowEnd));
+  return quick ?? decodeNumeric((await file.read([name], rowStart, rowEnd)).get(name) ?? [], name, feature, origin);
 }
 
 /** Text of a column; throws CorruptDatasetError for anything that is not text. */

@@ -16,6 +16,7 @@ import {
   decodeNumeric,
   decodePersistent,
   decodePictureBytes,
+  numbersAs,
 } from './episode-columns.js';
 import { CorruptDatasetError, MissingDatasetError } from './errors.js';
 import {
@@ -25,14 +26,17 @@ import {
   type Feature,
   type Features,
   featureSize,
+  isNumeric,
   LANGUAGE_EVENTS_KEY,
   LANGUAGE_PERSISTENT_KEY,
+  type NumericArray,
+  type NumericDType,
   STATE_KEY,
 } from './features.js';
 import { decodeImage } from './image-codec.js';
 import { checkTotals, readStats } from './lerobot-checks.js';
 import { type EpisodeRecord, readEpisodes, readTasks } from './lerobot-metadata-files.js';
-import { ParquetFile } from './parquet-read.js';
+import { type ParquetFile, ParquetFiles } from './parquet-read.js';
 import type { FeatureStats } from './statistics.js';
 import { decodeVideo } from './video.js';
 import { datasetState, partialFolder } from './writer-folder.js';
@@ -43,6 +47,12 @@ export interface ReadEpisodeOptions {
   /** Scales pictures to a square of this size; their own size if absent. */
   readonly imageSize?: number;
 }
+
+/** Pixels decoded at a time to see that a video decodes. */
+const CHECK_BYTES = 64 << 20;
+
+/** Values of a column, one a row, or all numbers in a row. */
+type Values = readonly unknown[] | NumericArray;
 
 /** A run of consecutive episodes that lie in the same files, read together. */
 export interface EpisodeRange {
@@ -61,7 +71,8 @@ export class LeRobotDataset {
   readonly stats: Readonly<Record<string, FeatureStats>>;
   /** Camera name -> feature key. */
   readonly cameras: Readonly<Record<string, string>>;
-  readonly #files = new Map<string, Promise<ParquetFile>>();
+  readonly #files = new ParquetFiles();
+  #fileStarts: Float64Array | undefined;
 
   private constructor(
     folder: string,
@@ -157,15 +168,19 @@ export class LeRobotDataset {
     const episodes: Episode[] = [];
     for (const records of runsOf(wanted, (a, b) => this.dataPath(a) === this.dataPath(b))) {
       const first = records[0] as EpisodeRecord;
-      const file = await this.#file(this.dataPath(first));
+      const file = await this.#files.open(this.dataPath(first));
       const rowStart = await this.#firstRow(first);
       await this.#firstRow(records.at(-1) as EpisodeRecord);
-      const names = contentColumns(this.features).filter((name) => this.features[name]?.dtype !== 'video');
       const total = records.reduce((sum, record) => sum + record.length, 0);
-      const columns = await file.read(names, rowStart, rowStart + total);
+      const columns = await this.#readContent(file, rowStart, rowStart + total);
       let at = 0;
       for (const record of records) {
-        const slice = new Map([...columns].map(([name, values]) => [name, values.slice(at, at + record.length)]));
+        const slice = new Map(
+          [...columns].map(([name, values]) => {
+            const size = values.length / total;
+            return [name, values.slice(at * size, (at + record.length) * size)];
+          }),
+        );
         episodes.push(this.#assemble(record, slice, file.path));
         at += record.length;
       }
@@ -176,13 +191,28 @@ export class LeRobotDataset {
     return episodes.map((episode, i) => ({ ...episode, images: images[i] ?? {} }));
   }
 
+  /** Rows of all columns without pictures: numbers at once where that goes, the rest value by value. */
+  async #readContent(file: ParquetFile, rowStart: number, rowEnd: number): Promise<Map<string, Values>> {
+    const columns = new Map<string, Values>();
+    const others: string[] = [];
+    for (const name of contentColumns(this.features)) {
+      const feature = this.features[name] as Feature;
+      if (feature.dtype === 'video') continue;
+      const numbers = isNumeric(feature) ? numbersAs(feature, file.readNumbers(name, rowStart, rowEnd)) : undefined;
+      if (numbers) columns.set(name, numbers);
+      else others.push(name);
+    }
+    for (const [name, values] of await file.read(others, rowStart, rowEnd)) columns.set(name, values);
+    return columns;
+  }
+
   /** Values of the named columns over the whole data set, in frame order; for cheap access to a few columns. */
   async readColumns(names: readonly string[]): Promise<Map<string, unknown[]>> {
     const result = new Map<string, unknown[]>(names.map((name) => [name, []]));
     for (const records of runsOf(this.episodes, (a, b) => this.dataPath(a) === this.dataPath(b))) {
       const first = records[0] as EpisodeRecord;
       const last = records.at(-1) as EpisodeRecord;
-      const file = await this.#file(this.dataPath(first));
+      const file = await this.#files.open(this.dataPath(first));
       const rowStart = await this.#firstRow(first);
       await this.#firstRow(last);
       const columns = await file.read(names, rowStart, rowStart + last.toIndex - first.fromIndex);
@@ -193,7 +223,7 @@ export class LeRobotDataset {
 
   /** An episode's pictures as they are stored, one a frame, of a feature stored as `image`. */
   async encodedPictures(record: EpisodeRecord, key: string): Promise<Uint8Array[]> {
-    const file = await this.#file(this.dataPath(record));
+    const file = await this.#files.open(this.dataPath(record));
     const row = await this.#firstRow(record);
     const rows = (await file.read([key], row, row + record.length)).get(key) ?? [];
     return decodePictureBytes(rows, key, { file: file.path, episode: record.index });
@@ -226,39 +256,45 @@ export class LeRobotDataset {
     return result;
   }
 
+  /**
+   * Decodes an episode's frames of one camera at their own size and lets go of them: throws what `readImages` throws where one does not decode.
+   * Memory is that of a few frames, however long the episode.
+   */
+  async checkFrames(record: EpisodeRecord, camera: string): Promise<void> {
+    const key = this.cameras[camera] as string;
+    const [height, width] = pictureSize(this.features[key] as Feature);
+    if (this.features[key]?.dtype !== 'video') {
+      const encoded = await this.encodedPictures(record, key);
+      for (const [frame, bytes] of encoded.entries())
+        await this.#decodePicture(bytes, { record, key, frame, width, height });
+      return;
+    }
+    const path = this.#presentVideo(record, key);
+    const from = record.videos[key]?.fromTimestamp ?? 0;
+    const batch = Math.max(1, Math.floor(CHECK_BYTES / (width * height * 3)));
+    for (let first = 0; first < record.length; first += batch) {
+      const numFrames = Math.min(batch, record.length - first);
+      await decodeVideo({ path, from: from + first / this.fps, numFrames, fps: this.fps, width, height });
+    }
+  }
+
   #records({ from, to }: EpisodeRange): EpisodeRecord[] {
     if (!(Number.isInteger(from) && from >= 0 && to <= this.episodes.length && from < to))
       throw new RangeError(`Episodes [${from}, ${to}) are outside ${this.folder}, which has ${this.episodes.length}`);
     return this.episodes.slice(from, to);
   }
 
-  #file(path: string): Promise<ParquetFile> {
-    let file = this.#files.get(path);
-    if (!file) {
-      file = ParquetFile.open(path);
-      this.#files.set(path, file);
-      // A file that failed to open may be there the next time.
-      file.catch(() => this.#files.delete(path));
-    }
-    return file;
-  }
-
   /** Row of its file at which an episode begins: the file's first episode begins at row 0. */
   firstRowOf(record: EpisodeRecord): number {
-    let first = record;
-    for (let i = record.index - 1; i >= 0; i--) {
-      const previous = this.episodes[i];
-      if (!previous || previous.dataChunk !== record.dataChunk || previous.dataFile !== record.dataFile) break;
-      first = previous;
-    }
-    return record.fromIndex - first.fromIndex;
+    this.#fileStarts ??= fileStarts(this.episodes);
+    return record.fromIndex - (this.#fileStarts[record.index] ?? 0);
   }
 
   /** `firstRowOf`, and checks that the file is long enough. */
   async #firstRow(record: EpisodeRecord): Promise<number> {
     const row = this.firstRowOf(record);
     const path = this.dataPath(record);
-    const file = await this.#file(path);
+    const file = await this.#files.open(path);
     if (row + record.length > file.numRows)
       throw new CorruptDatasetError(
         `The file has ${file.numRows} rows, the episode table wants ${row + record.length}`,
@@ -270,26 +306,26 @@ export class LeRobotDataset {
     return row;
   }
 
-  #assemble(record: EpisodeRecord, columns: ReadonlyMap<string, readonly unknown[]>, file: string): Episode {
+  #assemble(record: EpisodeRecord, columns: ReadonlyMap<string, Values>, file: string): Episode {
     const origin: ColumnOrigin = { file, episode: record.index };
-    const rows = (name: string): readonly unknown[] => columns.get(name) ?? [];
-    const numbers = (name: string): Float32Array =>
-      name in this.features
-        ? Float32Array.from(decodeNumeric(rows(name), name, this.features[name] as Feature, origin), Number)
-        : new Float32Array(0);
-    const indices = decodeNumeric(
-      rows('episode_index'),
-      'episode_index',
-      AUTOMATIC_FEATURES.episode_index as Feature,
-      origin,
-    );
+    const rows = (name: string): Values => columns.get(name) ?? [];
+    const numeric = (name: string, feature: Feature): NumericArray => {
+      const values = rows(name);
+      return ArrayBuffer.isView(values) ? values : decodeNumeric(values, name, feature, origin);
+    };
+    const numbers = (name: string): Float32Array => {
+      const feature = this.features[name];
+      const values = feature ? numeric(name, feature) : new Float32Array(0);
+      return values instanceof Float32Array ? values : Float32Array.from(values, Number);
+    };
+    const indices = numeric('episode_index', AUTOMATIC_FEATURES.episode_index as Feature);
     const stray = indices.findIndex((value) => Number(value) !== record.index);
     if (stray >= 0)
       throw new CorruptDatasetError(
         `The row belongs to episode ${indices[stray]}: the episode table does not fit the data`,
         { ...origin, frame: stray },
       );
-    const taskRows = decodeNumeric(rows('task_index'), 'task_index', AUTOMATIC_FEATURES.task_index as Feature, origin);
+    const taskRows = numeric('task_index', AUTOMATIC_FEATURES.task_index as Feature);
     const frameTasks = Array.from(taskRows as ArrayLike<number | bigint>, (value, frame) => {
       const task = this.tasks[Number(value)];
       if (task === undefined)
@@ -304,7 +340,10 @@ export class LeRobotDataset {
     for (const [name, feature] of Object.entries(this.features)) {
       if (name in AUTOMATIC_FEATURES || name === STATE_KEY || name === ACTION_KEY) continue;
       if (feature.dtype === 'image' || feature.dtype === 'video' || feature.dtype === 'language') continue;
-      extra[name] = decodeColumn(rows(name), name, feature, origin);
+      const values = rows(name);
+      extra[name] = ArrayBuffer.isView(values)
+        ? { dtype: feature.dtype as NumericDType, shape: feature.shape, values }
+        : decodeColumn(values, name, feature, origin);
     }
     const size = (name: string): number => (this.features[name] ? featureSize(this.features[name]) : 0);
     const task = frameTasks[0] ?? '';
@@ -320,8 +359,13 @@ export class LeRobotDataset {
       images: {},
       columns: extra,
       languagePersistent:
-        LANGUAGE_PERSISTENT_KEY in this.features ? decodePersistent(rows(LANGUAGE_PERSISTENT_KEY), origin) : [],
-      languageEvents: LANGUAGE_EVENTS_KEY in this.features ? decodeEvents(rows(LANGUAGE_EVENTS_KEY), origin) : [],
+        LANGUAGE_PERSISTENT_KEY in this.features
+          ? decodePersistent(rows(LANGUAGE_PERSISTENT_KEY) as readonly unknown[], origin)
+          : [],
+      languageEvents:
+        LANGUAGE_EVENTS_KEY in this.features
+          ? decodeEvents(rows(LANGUAGE_EVENTS_KEY) as readonly unknown[], origin)
+          : [],
       timestamps: numbers('timestamp'),
       ...(frameTasks.some((other) => other !== task) ? { frameTasks } : {}),
     };
@@ -336,27 +380,39 @@ export class LeRobotDataset {
     const result: Uint8Array[] = [];
     const size = width * height * 3;
     for (const record of records) {
-      const origin = { file: this.dataPath(record), episode: record.index };
       const encoded = await this.encodedPictures(record, key);
       let data = new Uint8Array(0);
       for (const [t, bytes] of encoded.entries()) {
-        try {
-          const pixels = await decodeImage(bytes, width, height);
-          // Only once a picture has shown that the declared size is meant.
-          if (t === 0) data = new Uint8Array(record.length * size);
-          data.set(pixels, t * size);
-        } catch (cause) {
-          throw new CorruptDatasetError(cause instanceof Error ? cause.message : String(cause), {
-            ...origin,
-            frame: t,
-            field: key,
-            cause,
-          });
-        }
+        const pixels = await this.#decodePicture(bytes, { record, key, frame: t, width, height });
+        // Only once a picture has shown that the declared size is meant.
+        if (t === 0) data = new Uint8Array(record.length * size);
+        data.set(pixels, t * size);
       }
       result.push(data);
     }
     return result;
+  }
+
+  /** One picture's pixels. Throws CorruptDatasetError naming the frame. */
+  async #decodePicture(
+    bytes: Uint8Array,
+    place: { record: EpisodeRecord; key: string; frame: number; width: number; height: number },
+  ): Promise<Uint8Array> {
+    const { record, key: field, frame, width, height } = place;
+    try {
+      return await decodeImage(bytes, width, height);
+    } catch (cause) {
+      const what = cause instanceof Error ? cause.message : String(cause);
+      const origin = { file: this.dataPath(record), episode: record.index };
+      throw new CorruptDatasetError(what, { ...origin, frame, field, cause });
+    }
+  }
+
+  /** `videoPath`, and that it is there. */
+  #presentVideo(record: EpisodeRecord, key: string): string {
+    const path = this.videoPath(record, key);
+    if (existsSync(path)) return path;
+    throw new MissingDatasetError('The video is missing', { file: path, episode: record.index, field: key });
   }
 
   async #readVideo(
@@ -373,9 +429,7 @@ export class LeRobotDataset {
       Math.abs((record.videos[key]?.fromTimestamp ?? 0) - (previous.videos[key]?.toTimestamp ?? -1)) < 0.25 / this.fps;
     for (const group of runsOf(records, continues)) {
       const first = group[0] as EpisodeRecord;
-      const path = this.videoPath(first, key);
-      if (!existsSync(path))
-        throw new MissingDatasetError('The video is missing', { file: path, episode: first.index, field: key });
+      const path = this.#presentVideo(first, key);
       const numFrames = group.reduce((sum, record) => sum + record.length, 0);
       const from = first.videos[key]?.fromTimestamp ?? 0;
       const frames = await decodeVideo({ path, from, numFrames, fps: this.fps, width, height });
@@ -387,6 +441,17 @@ export class LeRobotDataset {
     }
     return result;
   }
+}
+
+/** Index of the first frame of the file in which each episode lies. */
+function fileStarts(episodes: readonly EpisodeRecord[]): Float64Array {
+  const starts = new Float64Array(episodes.length);
+  for (const [i, { dataChunk, dataFile, fromIndex }] of episodes.entries()) {
+    const before = episodes[i - 1];
+    const continues = before?.dataChunk === dataChunk && before.dataFile === dataFile;
+    starts[i] = continues ? (starts[i - 1] as number) : fromIndex;
+  }
+  return starts;
 }
 
 /** Splits a list where an item does not continue the one before it. */

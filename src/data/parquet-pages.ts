@@ -197,17 +197,24 @@ function checkValues(reader: Reader, encoding: string | undefined, type: string,
   } else throw new Error(`${type} values in the encoding ${encoding}`);
 }
 
-/** Checks one level stream and returns how many of its values equal `max`. Leaves the reader behind the stream. */
-function checkLevels(reader: Reader, max: number, count: number, length: number): number {
+/** Repetition or definition levels, one a value. */
+type Levels = Uint8Array | Uint32Array;
+
+/** Checks one level stream and decodes it. Leaves the reader behind the stream. */
+function checkLevels(reader: Reader, max: number, count: number, length: number): Levels {
   const end = reader.offset + length;
   if (end > reader.view.byteLength) throw new Error('the levels end behind their page');
   const width = 32 - Math.clz32(max);
   checkRuns(reader, width, count, end);
-  const levels = new Array<number>(count);
+  const levels = width <= 8 ? new Uint8Array(count) : new Uint32Array(count);
   readRleBitPackedHybrid(reader, width, levels, length);
-  let full = 0;
-  for (const level of levels) if (level === max) full++;
-  return full;
+  return levels;
+}
+
+function countOf(levels: Levels, wanted: number): number {
+  let count = 0;
+  for (let i = 0; i < levels.length; i++) if (levels[i] === wanted) count++;
+  return count;
 }
 
 const readerOf = (bytes: Uint8Array): Reader => ({
@@ -215,8 +222,30 @@ const readerOf = (bytes: Uint8Array): Reader => ({
   offset: 0,
 });
 
-/** Checks all pages of a column chunk, whose bytes are `chunk`. */
-export function checkColumnChunk(chunk: Uint8Array, column: ColumnMetaData, levels: ColumnLevels): void {
+/** A page whose figures were found right, decompressed. */
+export interface CheckedPage {
+  readonly isDictionary: boolean;
+  readonly encoding: string | undefined;
+  /** Values that are stored, nulls and empty lists left out. */
+  readonly stored: number;
+  /** From the first value on. */
+  readonly bytes: Uint8Array;
+  /** Of all values, those that are not stored included; null where the column has none. */
+  readonly repetition: Levels | null;
+  /** Values that are not stored. */
+  readonly missing: number;
+}
+
+const bytesFrom = ({ view, offset }: Reader): Uint8Array =>
+  new Uint8Array(view.buffer, view.byteOffset + offset, view.byteLength - offset);
+
+/** Checks all pages of a column chunk, whose bytes are `chunk`, and shows each to `visit`. */
+export function checkColumnChunk(
+  chunk: Uint8Array,
+  column: ColumnMetaData,
+  levels: ColumnLevels,
+  visit?: (page: CheckedPage) => void,
+): void {
   const reader = readerOf(chunk);
   const maxValues = Number(column.num_values);
   const maxBytes = Number(column.total_uncompressed_size);
@@ -231,19 +260,26 @@ export function checkColumnChunk(chunk: Uint8Array, column: ColumnMetaData, leve
     const bytes = chunk.subarray(reader.offset, reader.offset + size);
     reader.offset += size;
     if (header.type === 'DICTIONARY_PAGE') {
-      requireCount(header.dictionary_page_header?.num_values, 'number of dictionary values', full * 8);
+      const entries = header.dictionary_page_header?.num_values;
+      const stored = requireCount(entries, 'number of dictionary values', full * 8);
+      if (!visit) continue;
+      const page = decompressPage(bytes, full, column.codec, boundedCompressors);
+      visit({ isDictionary: true, encoding: 'PLAIN', stored, bytes: page, repetition: null, missing: 0 });
     } else if (header.type === 'DATA_PAGE') {
       const { num_values: declared, encoding } = header.data_page_header ?? {};
       const count = requireCount(declared, 'number of values of a page', maxValues - values);
       values += count;
       const page = readerOf(decompressPage(bytes, full, column.codec, boundedCompressors));
-      const prefixed = (max: number): number => {
+      const prefixed = (max: number): Levels => {
         const length = page.view.getUint32(page.offset, true);
         page.offset += 4;
         return checkLevels(page, max, count, length);
       };
-      if (levels.repetition > 0) prefixed(levels.repetition);
-      checkValues(page, encoding, column.type, levels.definition > 0 ? prefixed(levels.definition) : count, 1);
+      const repetition = levels.repetition > 0 ? prefixed(levels.repetition) : null;
+      const stored = levels.definition > 0 ? countOf(prefixed(levels.definition), levels.definition) : count;
+      checkValues(page, encoding, column.type, stored, 1);
+      const missing = count - stored;
+      visit?.({ isDictionary: false, encoding, stored, bytes: bytesFrom(page), repetition, missing });
     } else if (header.type === 'DATA_PAGE_V2') {
       const page2 = header.data_page_header_v2;
       const count = requireCount(page2?.num_values, 'number of values of a page', maxValues - values);
@@ -257,14 +293,17 @@ export function checkColumnChunk(chunk: Uint8Array, column: ColumnMetaData, leve
         Math.min(size, full) - repetitionBytes,
       );
       const head = readerOf(bytes);
-      if (levels.repetition > 0) checkLevels(head, levels.repetition, count, repetitionBytes);
+      const repetition = levels.repetition > 0 ? checkLevels(head, levels.repetition, count, repetitionBytes) : null;
       head.offset = repetitionBytes;
       if (levels.definition > 0) checkLevels(head, levels.definition, count, definitionBytes);
       const body = bytes.subarray(repetitionBytes + definitionBytes);
       const packed = page2?.is_compressed !== false;
       const rest = full - repetitionBytes - definitionBytes;
       const page = packed ? decompressPage(body, rest, column.codec, boundedCompressors) : body;
-      checkValues(readerOf(page), page2?.encoding, column.type, count - nulls, 2);
+      const stored = count - nulls;
+      checkValues(readerOf(page), page2?.encoding, column.type, stored, 2);
+      const { encoding } = page2 ?? {};
+      visit?.({ isDictionary: false, encoding, stored, bytes: page, repetition, missing: nulls });
     } else throw new Error(`a page of type ${header.type}`);
   }
   if (values !== maxValues) throw new Error(`the pages hold ${values} values, the footer says ${maxValues}`);

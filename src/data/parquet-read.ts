@@ -1,5 +1,6 @@
 /**
- * Reading parquet files with errors that name the file: columns of a row range, decoded to JavaScript values.
+ * Reading parquet files with errors that name the file: columns of a row range, decoded to JavaScript values, or numbers to
+ * typed arrays.
  *
  * Byte arrays stay bytes unless the column says it is text. Every figure of the file is checked before it is believed
  * (parquet-pages.ts). Knows nothing about episodes.
@@ -7,13 +8,16 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import {
   type AsyncBuffer,
+  type ColumnMetaData,
   type FileMetaData,
   parquetMetadataAsync,
   parquetRead,
   parquetSchema,
+  type RowGroup,
   type SchemaElement,
 } from 'hyparquet';
 import { CorruptDatasetError, MissingDatasetError } from './errors.js';
+import { isPlainNumber, joined, type NumberChunk, numbersOfChunk, type StoredNumbers } from './parquet-numbers.js';
 import {
   boundedCompressors,
   type ColumnLevels,
@@ -39,6 +43,55 @@ function readBytes(path: string, start: number, end: number): ArrayBuffer {
   return bytes.buffer;
 }
 
+/** Column chunks whose descriptions are kept: some 700 bytes each. */
+const MAX_CHUNKS = 100_000;
+
+/** Open files by path, those used last: a footer describes every column of every episode, and all of them together do not fit into memory. */
+export class ParquetFiles {
+  readonly #files = new Map<string, Promise<ParquetFile>>();
+  readonly #maxChunks: number;
+  #current: ParquetFile | undefined;
+
+  constructor(maxChunks = MAX_CHUNKS) {
+    this.#maxChunks = maxChunks;
+  }
+
+  /** Files that are kept. */
+  get size(): number {
+    return this.#files.size;
+  }
+
+  /** Throws what `ParquetFile.open` throws. */
+  async open(path: string): Promise<ParquetFile> {
+    const file = this.#files.get(path) ?? ParquetFile.open(path);
+    // The one used last is the last in the map.
+    this.#files.delete(path);
+    this.#files.set(path, file);
+    try {
+      const opened = await file;
+      if (this.#current !== opened) {
+        this.#current?.release();
+        this.#current = opened;
+        await this.#forget();
+      }
+      return opened;
+    } catch (error) {
+      // A file that failed to open may be there the next time.
+      this.#files.delete(path);
+      throw error;
+    }
+  }
+
+  async #forget(): Promise<void> {
+    let chunks = 0;
+    for (const [path, file] of [...this.#files].reverse()) {
+      const { metadata } = await file;
+      chunks += metadata.row_groups.length * (metadata.row_groups[0]?.columns.length ?? 0);
+      if (chunks > this.#maxChunks && path !== [...this.#files.keys()].at(-1)) this.#files.delete(path);
+    }
+  }
+}
+
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export class ParquetFile {
@@ -48,6 +101,10 @@ export class ParquetFile {
   readonly numRows: number;
   readonly #buffer: AsyncBuffer;
   readonly #levels = new Map<string, ColumnLevels>();
+  /** First row of every row group, and the number of rows. */
+  readonly #starts: Float64Array;
+  /** Column -> the row group read last, found right, and its numbers. */
+  readonly #last = new Map<string, { readonly group: number; readonly numbers: NumberChunk | undefined }>();
 
   private constructor(path: string, buffer: AsyncBuffer, metadata: FileMetaData) {
     this.path = path;
@@ -55,6 +112,9 @@ export class ParquetFile {
     this.metadata = metadata;
     this.columns = columnNames(metadata.schema);
     this.numRows = Number(metadata.num_rows);
+    this.#starts = new Float64Array(metadata.row_groups.length + 1);
+    for (const [g, { num_rows }] of metadata.row_groups.entries())
+      this.#starts[g + 1] = (this.#starts[g] as number) + Number(num_rows);
   }
 
   /**
@@ -111,21 +171,25 @@ export class ParquetFile {
       throw new CorruptDatasetError('The column is missing', { file: this.path, field: missing });
     const result = new Map<string, unknown[]>(columns.map((name) => [name, new Array<unknown>(rowEnd - rowStart)]));
     if (rowEnd <= rowStart || columns.length === 0) return result;
+    const groups = this.#groups(rowStart, rowEnd);
+    const first = this.#starts[groups.from] as number;
+    const row_groups = this.metadata.row_groups.slice(groups.from, groups.to);
     try {
-      this.#check(new Set(columns), rowStart, rowEnd);
+      this.#check(new Set(columns), groups);
       await parquetRead({
         file: this.#buffer,
-        metadata: this.metadata,
+        // The row groups that are wanted alone: the decoder looks at all that it is given.
+        metadata: { ...this.metadata, row_groups, num_rows: BigInt((this.#starts[groups.to] as number) - first) },
         columns: [...columns],
-        rowStart,
-        rowEnd,
+        rowStart: rowStart - first,
+        rowEnd: rowEnd - first,
         compressors: boundedCompressors,
         utf8: false,
         onChunk: ({ columnName, columnData, rowStart: start }) => {
           const target = result.get(columnName);
           if (!target) return;
           for (let i = 0; i < columnData.length; i++) {
-            const row = start + i;
+            const row = first + start + i;
             if (row >= rowStart && row < rowEnd) target[row - rowStart] = columnData[i];
           }
         },
@@ -154,29 +218,105 @@ export class ParquetFile {
     return blocks;
   }
 
-  /** Checks the pages of the named columns in the row groups that overlap [rowStart, rowEnd). Throws a plain Error. */
-  #check(names: ReadonlySet<string>, rowStart: number, rowEnd: number): void {
-    let from = 0;
-    for (const group of this.metadata.row_groups) {
-      const to = from + Number(group.num_rows);
-      const wanted = from < rowEnd && to > rowStart;
-      from = to;
-      if (!wanted) continue;
-      for (const { meta_data: column } of group.columns) {
-        if (!column || !names.has(column.path_in_schema[0] ?? '')) continue;
-        const key = column.path_in_schema.join('\0');
-        let levels = this.#levels.get(key);
-        if (!levels) {
-          levels = columnLevels(parquetSchema(this.metadata), column.path_in_schema);
-          this.#levels.set(key, levels);
-        }
-        const { start, end } = chunkRange(column);
-        try {
-          checkColumnChunk(new Uint8Array(readBytes(this.path, start, end)), column, levels);
-        } catch (cause) {
-          throw new Error(`column ${column.path_in_schema.join('.')}: ${messageOf(cause)}`, { cause });
-        }
+  /**
+   * Numbers of a column in rows [rowStart, rowEnd), as one array [rows, size]; undefined where the column is not of the simple kind
+   * (parquet-numbers.ts) and `read` has to be asked. Throws CorruptDatasetError as `read` does.
+   */
+  readNumbers(name: string, rowStart = 0, rowEnd = this.numRows): NumberChunk | undefined {
+    if (!this.#isPlain(name) || rowEnd <= rowStart) return undefined;
+    const { from, to } = this.#groups(rowStart, rowEnd);
+    const parts: StoredNumbers[] = [];
+    let size: number | undefined;
+    for (let g = from; g < to; g++) {
+      const numbers = this.#numbersOf(name, g);
+      if (!numbers || (size !== undefined && numbers.size !== size)) return undefined;
+      ({ size } = numbers);
+      const start = this.#starts[g] as number;
+      const [a, b] = [Math.max(rowStart - start, 0), Math.min(rowEnd, this.#starts[g + 1] as number) - start];
+      parts.push(numbers.values.subarray(a * size, b * size));
+      // Its last rows: whoever reads in order does not come back.
+      if (start + b === this.#starts[g + 1]) this.#last.delete(name);
+    }
+    return size === undefined ? undefined : { values: joined(parts), size };
+  }
+
+  /** Whether a column is a number, or lists of numbers as Arrow writes them. */
+  #isPlain(name: string): boolean {
+    const elements = this.schemaOf(name);
+    const leaf = elements.at(-1);
+    return (
+      leaf !== undefined &&
+      elements.length % 2 === 1 &&
+      leaf.repetition_type !== 'REPEATED' &&
+      isPlainNumber(leaf) &&
+      elements.slice(0, -1).every(({ converted_type, repetition_type, num_children }, i) => {
+        const isList = i % 2 === 0 && converted_type === 'LIST' && repetition_type !== 'REPEATED';
+        return num_children === 1 && (isList || (i % 2 === 1 && repetition_type === 'REPEATED'));
+      })
+    );
+  }
+
+  #numbersOf(name: string, group: number): NumberChunk | undefined {
+    const known = this.#last.get(name);
+    if (known?.group === group) return known.numbers;
+    const { columns } = this.metadata.row_groups[group] as RowGroup;
+    const column = columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data;
+    if (!column) return undefined;
+    const rows = (this.#starts[group + 1] as number) - (this.#starts[group] as number);
+    try {
+      const numbers = this.#checked(column, (bytes, levels) => numbersOfChunk(bytes, column, levels, rows));
+      this.#last.set(name, { group, numbers });
+      return numbers;
+    } catch (cause) {
+      throw new CorruptDatasetError(`The data does not decode: ${messageOf(cause)}`, {
+        file: this.path,
+        field: name,
+        cause,
+      });
+    }
+  }
+
+  /** Gives up the numbers that are kept for the next rows of the same row group. */
+  release(): void {
+    this.#last.clear();
+  }
+
+  /** Row groups [from, to) that overlap rows [rowStart, rowEnd). */
+  #groups(rowStart: number, rowEnd: number): { readonly from: number; readonly to: number } {
+    const groupAt = (row: number): number => {
+      let [low, high] = [0, this.#starts.length - 1];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((this.#starts[middle + 1] as number) > row) high = middle;
+        else low = middle + 1;
       }
+      return low;
+    };
+    const last = this.#starts.length - 1;
+    return { from: groupAt(rowStart), to: Math.min(groupAt(rowEnd - 1) + 1, last) };
+  }
+
+  /** Checks the pages of the named columns in row groups [from, to). Throws a plain Error. */
+  #check(names: ReadonlySet<string>, { from, to }: { readonly from: number; readonly to: number }): void {
+    for (const group of this.metadata.row_groups.slice(from, to))
+      for (const { meta_data: column } of group.columns)
+        if (column && names.has(column.path_in_schema[0] ?? ''))
+          this.#checked(column, (bytes, levels) => checkColumnChunk(bytes, column, levels));
+  }
+
+  /** Runs a check over a column chunk's bytes. Throws a plain Error that names the column. */
+  #checked<T>(column: ColumnMetaData, check: (bytes: Uint8Array, levels: ColumnLevels) => T): T {
+    const key = column.path_in_schema.join('\0');
+    let levels = this.#levels.get(key);
+    if (!levels) {
+      levels = columnLevels(parquetSchema(this.metadata), column.path_in_schema);
+      this.#levels.set(key, levels);
+    }
+    const { start, end } = chunkRange(column);
+    try {
+      return check(new Uint8Array(readBytes(this.path, start, end)), levels);
+    } catch (cause) {
+      throw new Error(`column ${column.path_in_schema.join('.')}: ${messageOf(cause)}`, { cause });
     }
   }
 }

@@ -88,7 +88,9 @@ export async function validateDataset(folder: string, options: ValidateOptions =
   for (const record of opened.episodes) {
     const decode = options.decodeAll || record.index === 0 || record.index === opened.numEpisodes - 1;
     await attempt('episodes', async () => {
-      const episode = await opened.episode(record.index, { images: true === decode });
+      const episode = await opened.episode(record.index);
+      const cameras = decode ? Object.keys(opened.cameras) : [];
+      for (const camera of cameras) await opened.checkFrames(record, camera);
       // Without pictures there is nothing to hold against the camera features.
       const features = decode
         ? opened.features
@@ -99,7 +101,7 @@ export async function validateDataset(folder: string, options: ValidateOptions =
       if (bad.length > 0) return;
       // Their own check has looked at the timestamps and says more.
       const { timestamps: _, ...rest } = episode;
-      validateEpisode(rest, features, opened.fps);
+      validateEpisode(rest, features, opened.fps, new Set(cameras));
       frameAt(episode, episode.length - 1);
     });
   }

@@ -79,6 +79,14 @@ export interface OpenInputsOptions extends RldsSourceOptions {
 /** Frames of a batch at most; one longer episode is a batch of its own. */
 const BATCH_FRAMES = 2048;
 const BATCH_EPISODES = 32;
+/** Pixels of a batch at most, likewise; the next batch is read meanwhile. */
+const BATCH_BYTES = 64 << 20;
+
+/** Frames of a batch. */
+function batchFrames(pictures: SceneFrameOptions | null): number {
+  if (!pictures) return BATCH_FRAMES;
+  return Math.min(BATCH_FRAMES, Math.floor(BATCH_BYTES / (pictures.size ** 2 * 3 * pictures.cameras.length)));
+}
 
 /** Opens what lies at `root`: one data set, or a folder of LeRobot v3.0 ones. Throws what the readers throw. */
 export async function openPruneInputs(root: string, options: OpenInputsOptions = {}): Promise<PruneInput[]> {
@@ -123,12 +131,13 @@ export function leRobotInput(dataset: LeRobotDataset, name: string): PruneInput 
       return stats && [stats.min, stats.max];
     },
     async *batches(from, to, pictures) {
+      const most = batchFrames(pictures);
       for (let at = from; at < to; ) {
         let end = at;
         let frames = 0;
         while (end < to && end - at < BATCH_EPISODES) {
           frames += dataset.episodes[end]?.length ?? 0;
-          if (end > at && frames > BATCH_FRAMES) break;
+          if (end > at && frames > most) break;
           end++;
         }
         const range = { from: at, to: end };
