@@ -3,7 +3,7 @@
  * sizes, so that growth shows.
  *
  *   npx tsx bench/memory.ts [--frames 200000,1000000] [--rlds-mb 500,3000] [--ecot-mb 300,1400] [--video-frames 4000,16000]
- *     [--detector-frames 200000] [--only info,validate] [--work DIR] [--keep] [--json]
+ *     [--detector-frames 200000] [--only info,validate,...] [--work DIR] [--keep] [--json]
  *
  * Memory is the largest resident set of the process itself, Node's own 50 to 100 MB and the code included; ffmpeg's processes have their own.
  * The detector that ships is slow on a processor and looks at data sets of up to --detector-frames. A million frames with text take about 1 GB of disk, and the whole default run some 12 GB. Build first (npm run build).
@@ -29,7 +29,11 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-const sizes = (text: string): number[] => text.split(',').map(Number);
+const sizes = (text: string): number[] =>
+  text
+    .split(',')
+    .map(Number)
+    .filter((size) => size > 0);
 const BIN = fileURLToPath(new URL('../bin/dualvla.js', import.meta.url));
 const work = values.work ? resolve(values.work) : mkdtempSync(join(tmpdir(), 'dualvla-bench-memory-'));
 mkdirSync(work, { recursive: true });
@@ -84,13 +88,12 @@ async function lerobot(frames: number): Promise<void> {
   const size = `${frames} frames`;
   measure('info', size, ['data', 'info', folder]);
   measure('stats', size, ['data', 'stats', folder]);
-  measure('validate', size, ['data', 'validate', folder, '--json'], true);
   const prune = (name: string, ...args: string[]): void =>
     measure(name, size, ['prune', folder, '--out', fresh('keep.json'), '--overwrite', ...args]);
-  prune('prune, motion alone', '--scene', 'none', '--combine', 'motion');
-  prune('prune, motion energy', '--scene', 'motion-energy');
-  prune('prune, motion energy, report', '--scene', 'motion-energy', '--report', fresh('report'));
-  if (frames <= Number(values['detector-frames'])) prune('prune, shipped detector');
+  prune('prune --scene none', '--scene', 'none', '--combine', 'motion');
+  prune('prune --scene motion-energy', '--scene', 'motion-energy');
+  prune('prune --report', '--scene', 'motion-energy', '--report', fresh('report'));
+  if (frames <= Number(values['detector-frames'])) prune('prune (shipped detector)');
 }
 
 /** A picture a frame: what writes. */
@@ -98,11 +101,12 @@ async function copies(frames: number): Promise<void> {
   const folder = join(work, `image-${frames}`);
   await made(folder, () => makeLeRobot(folder, Math.round(frames / EPISODE), 'image'));
   const size = `${frames} frames, pictures`;
+  measure('validate', size, ['data', 'validate', folder, '--json'], true);
   measure('convert', size, ['data', 'convert', folder, '--output', fresh('out'), '--json']);
   measure('merge', size, ['data', 'merge', folder, folder, '--output', fresh('out'), '--json']);
   measure('split', size, ['data', 'split', folder, '--output', fresh('out'), '--parts', 'train=0.9,val=0.1', '--json']);
   const copy = ['--out', fresh('out'), '--scene', 'none', '--combine', 'motion'];
-  measure('prune, copy', size, ['prune', folder, ...copy]);
+  measure('prune --out DIR', size, ['prune', folder, ...copy]);
   rmSync(join(work, 'out'), { recursive: true, force: true });
 }
 
@@ -110,7 +114,9 @@ async function copies(frames: number): Promise<void> {
 async function videos(frames: number): Promise<void> {
   const folder = join(work, `cut-${frames}`);
   await made(folder, () => makeLeRobot(folder, Math.round(frames / EPISODE), 'video'));
-  measure('convert, videos', `${frames} frames`, ['data', 'convert', folder, '--output', fresh('out'), '--json']);
+  const size = `${frames} frames, videos`;
+  measure('validate (videos)', size, ['data', 'validate', folder, '--json'], true);
+  measure('convert (videos)', size, ['data', 'convert', folder, '--output', fresh('out'), '--json']);
 }
 
 async function rlds(mb: number, ecotMb: number): Promise<void> {
@@ -122,11 +128,11 @@ async function rlds(mb: number, ecotMb: number): Promise<void> {
   const episodes = Number(readFileSync(join(work, `rlds-${mb}`, 'episodes'), 'utf8'));
   const gigabytes = (path: string): string => `${(statSync(path).size / 1e9).toFixed(1)} GB`;
   const size = `${episodes * EPISODE} steps of ${(mb / 1000).toFixed(1)} GB, ECoT ${gigabytes(ecot)}`;
-  measure('info, RLDS', size, ['data', 'info', folder]);
-  measure('convert, RLDS', size, ['data', 'convert', folder, '--output', fresh('out'), '--json']);
-  measure('convert, RLDS with ECoT', size, ['data', 'convert', folder, '--output', fresh('out'), '--ecot', ecot]);
+  measure('info (RLDS)', size, ['data', 'info', folder]);
+  measure('convert (RLDS)', size, ['data', 'convert', folder, '--output', fresh('out'), '--json']);
+  measure('convert --ecot', size, ['data', 'convert', folder, '--output', fresh('out'), '--ecot', ecot]);
   const motion = ['--scene', 'none', '--combine', 'motion', '--ecot', ecot, '--export-ecot', fresh('pruned.json')];
-  measure('prune, RLDS, ECoT out', size, ['prune', folder, '--out', fresh('keep.json'), ...motion]);
+  measure('prune --export-ecot', size, ['prune', folder, '--out', fresh('keep.json'), ...motion]);
   rmSync(join(work, 'out'), { recursive: true, force: true });
 }
 

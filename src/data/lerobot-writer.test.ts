@@ -79,6 +79,14 @@ describe('a written data set', () => {
     expect(readdirSync(folder).sort()).toEqual(['data', 'meta']);
   });
 
+  it('begins a data file anew after dataFileEpisodes episodes', async () => {
+    const folder = newFolder();
+    await write(folder, 5, { dataFileEpisodes: 2 });
+    const files = ['file-000.parquet', 'file-001.parquet', 'file-002.parquet'];
+    expect(readdirSync(join(folder, 'data/chunk-000')).sort()).toEqual(files);
+    expect((await validateDataset(folder)).problems).toEqual([]);
+  });
+
   it('rotates folders after chunksSize files', async () => {
     const folder = newFolder();
     await write(folder, 6, { dataFilesSizeInMb: 0.001, chunksSize: 2 });

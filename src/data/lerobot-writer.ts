@@ -66,8 +66,6 @@ export interface EncodedFrames {
 }
 
 const MEGABYTE = 1024 * 1024;
-/** Episodes of a data file: a reader holds the description of every one, some ten kilobytes each, before it reads the first row. */
-const MAX_ROW_GROUPS = 4096;
 
 /** What is kept in memory of an episode; the rest is read from the journal when the data set is finished. */
 interface WrittenEpisode extends Pick<JournalEpisode, 'index' | 'length' | 'tasks' | 'dataFile' | 'bytes' | 'note'> {
@@ -453,8 +451,9 @@ export class LeRobotWriter {
 
   /** The open data file, or the next one when it has reached its size. */
   #appenderForNext(): ParquetAppender {
-    const limit = (this.#options.dataFilesSizeInMb ?? 100) * MEGABYTE;
-    const full = (file: ParquetAppender): boolean => file.bytes >= limit || file.numRowGroups >= MAX_ROW_GROUPS;
+    const { dataFilesSizeInMb = 100, dataFileEpisodes = 1024 } = this.#options;
+    const limit = dataFilesSizeInMb * MEGABYTE;
+    const full = (file: ParquetAppender): boolean => file.bytes >= limit || file.numRowGroups >= dataFileEpisodes;
     if (this.#appender && full(this.#appender)) {
       this.#appender.close();
       this.#appender = undefined;

@@ -44,7 +44,7 @@ function readBytes(path: string, start: number, end: number): ArrayBuffer {
 }
 
 /** Column chunks whose descriptions are kept: some 700 bytes each. */
-const MAX_CHUNKS = 100_000;
+const MAX_CHUNKS = 50_000;
 
 /** Open files by path, those used last: a footer describes every column of every episode, and all of them together do not fit into memory. */
 export class ParquetFiles {

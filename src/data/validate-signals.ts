@@ -93,7 +93,9 @@ export class SignalChecks {
       }
       if (largest) {
         dimension.moving++;
-        dimension.largest.push(firstLike(largest, episode, d));
+        const first = firstLike(largest, episode, d);
+        // The range only grows: what is no jump within the range so far is none within that of all. The others are not kept.
+        if (first.change > JUMP_OF_RANGE * (dimension.high - dimension.low)) dimension.largest.push(first);
       } else if (length >= Math.max(2, episode.fps)) dimension.still.push(index);
     }
     return problems;
@@ -111,7 +113,7 @@ export class SignalChecks {
         ({ change }) => change > JUMP_OF_RANGE * (high - low) && change > JUMP_OF_MEDIAN * median,
       );
       // What most episodes do is how the dimension moves: a gripper that rests, then closes between two frames.
-      const odd = high - low >= HELD_STILL * widest && jumps.length <= USUAL_SHARE * largest.length ? jumps : [];
+      const odd = high - low >= HELD_STILL * widest && jumps.length <= USUAL_SHARE * moving ? jumps : [];
       for (const { episode, frame, change } of odd) {
         const turn = Math.abs(change - 2 * Math.PI) < 0.3 ? ' (about a whole turn: an angle that wraps?)' : '';
         const message = `${name} jumps by ${change.toPrecision(3)} in one frame, ${median.toPrecision(3)} is usual${turn}`;

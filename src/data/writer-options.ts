@@ -11,6 +11,8 @@ export interface LeRobotWriterOptions {
   /** The columns, without the automatic ones; see `robotFeatures`. */
   readonly features: Features;
   readonly dataFilesSizeInMb?: number;
+  /** Episodes of a data file at most: a reader holds some ten kilobytes of description for each before it reads a row. Default 1024. */
+  readonly dataFileEpisodes?: number;
   readonly videoFilesSizeInMb?: number;
   readonly chunksSize?: number;
   /** How features stored as `video` are encoded. */
