@@ -1,7 +1,7 @@
 /** A data set as people name it: a local folder, or one of the Hub, which is downloaded into the cache with progress. */
 import { existsSync } from 'node:fs';
 import type { HubDatasetId } from '../data/index.js';
-import { UsageError } from './errors.js';
+import { CommandError, UsageError } from './errors.js';
 import { withStopSignal } from './stop-signal.js';
 import { Progress } from './terminal.js';
 
@@ -11,11 +11,18 @@ export const HUB_ID_HELP = 'or on the Hub: owner/name, hf://datasets/owner/name@
 /**
  * The local folder that `text` means. Progress goes to standard error.
  * @param options.metadataOnly of a LeRobot data set on the Hub fetch `meta/` alone
- * @throws UsageError where it is neither a folder nor could be a name on the Hub; what downloadHubDataset throws
+ * @throws CommandError where it was never finished; UsageError where it is neither a folder nor could be a name on the Hub; what downloadHubDataset throws
  */
 export async function datasetFolder(text: string, options: { metadataOnly?: boolean } = {}): Promise<string> {
   if (existsSync(text)) return text;
-  const { hubIdText, parseHubId } = await import('../data/index.js');
+  const { datasetState, hubIdText, parseHubId, partialFolder } = await import('../data/index.js');
+  if (existsSync(partialFolder(text))) {
+    // Killed between its last two steps it is whole, under the wrong name; this mends that.
+    if (datasetState(text) === 'finished') return text;
+    throw new CommandError(
+      `${text} is not finished (${partialFolder(text)}); next: the command that was writing it, with --resume`,
+    );
+  }
   const id = parseHubId(text);
   // outputs/dmeo beside a folder outputs is a slip of the pen.
   const isLocal = !text.startsWith('hf://') && existsSync(text.split('/')[0] ?? '');

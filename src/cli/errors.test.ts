@@ -32,6 +32,18 @@ describe('what is printed', () => {
     );
   });
 
+  test('refusals of the system say what they mean and what helps', () => {
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+      code: 'ENOSPC',
+      syscall: 'write',
+    });
+    expect(describeError(full, usage, false)).toBe(
+      'error: the disk is full: ENOSPC: no space left on device, write; next: make room, then the same command',
+    );
+    const other = Object.assign(new Error('EBUSY: busy'), { code: 'EBUSY', syscall: 'open' });
+    expect(describeError(other, usage, false)).toBe('error: EBUSY: busy');
+  });
+
   test('errors that name their next command are left alone', () => {
     expect(describeError(new UsageError('no task x; next: dualvla sim tasks'), usage, false)).toBe(
       'error: no task x; next: dualvla sim tasks',

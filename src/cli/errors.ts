@@ -29,6 +29,26 @@ const USAGE_NAMES = new Set([
   'NoStudyError',
 ]);
 
+/** What the system's refusals mean, and what helps; of writes that no part of the library names better. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full|make room, then the same command',
+  EDQUOT: "the disk's quota is used up|make room, then the same command",
+  EROFS: 'the disk is read-only|give another place',
+  EACCES: 'the place may not be written or read|give another place, or change its rights',
+  EPERM: 'the place may not be written or read|give another place, or change its rights',
+  ENOTDIR: 'a file lies where a folder should be|give another place',
+  EEXIST: 'a file lies where a folder should be|give another place',
+  EISDIR: 'a folder lies where a file should be|give another name',
+};
+
+/** The message of an error of the system with its meaning; others as they are. */
+function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : '';
+  const [meaning, next] = REFUSALS[code]?.split('|') ?? [];
+  return meaning === undefined ? message : `${meaning}: ${message}; next: ${next}`;
+}
+
 /** @returns the exit code of a thrown value. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUsage;
@@ -47,8 +67,7 @@ export function isAbort(error: unknown): boolean {
  */
 export function describeError(error: unknown, usage: string, debug = Boolean(process.env.DUALVLA_DEBUG)): string {
   if (debug && error instanceof Error && error.stack) return error.stack;
-  const message = error instanceof Error ? error.message : String(error);
-  const what = message
+  const what = messageOf(error)
     .trim()
     .replace(/^error: /, '')
     .replace(/\s*\n\s*/g, ' ')

@@ -6,6 +6,7 @@ import { type ConvertOptions, type ConvertSummary, convertDataset } from './conv
 import { leRobotSource } from './convert-source.js';
 import { DatasetConflictError } from './errors.js';
 import { LeRobotDataset } from './lerobot-dataset.js';
+import { datasetState } from './writer-folder.js';
 
 type Passed = Pick<ConvertOptions, 'resume' | 'overwrite' | 'signal' | 'onProgress' | 'video'>;
 
@@ -52,7 +53,10 @@ export function partsByShare(numEpisodes: number, shares: Readonly<Record<string
   });
 }
 
-/** Writes each part to `<target>/<name>`. Throws what `convertDataset` throws, RangeError for an episode that is not there. */
+/**
+ * Writes each part to `<target>/<name>`; with `resume`, parts that are finished stay. Throws what `convertDataset` throws, RangeError for an
+ * episode that is not there.
+ */
 export async function splitDataset(
   folder: string,
   parts: readonly DatasetPart[],
@@ -68,8 +72,25 @@ export async function splitDataset(
   }
   const summaries = [];
   for (const { name, episodes } of parts) {
+    const part = `${target}/${name}`;
+    const done = options.resume ? await finishedPart(part, episodes.length) : undefined;
     const sources = [leRobotSource(dataset, { episodes })];
-    summaries.push(await convertDataset({ ...options, sources, target: `${target}/${name}` }));
+    summaries.push(done ?? (await convertDataset({ ...options, sources, target: part })));
   }
   return summaries;
+}
+
+/** What an earlier run finished; undefined where it did not get so far. */
+async function finishedPart(folder: string, numEpisodes: number): Promise<ConvertSummary | undefined> {
+  if (datasetState(folder) !== 'finished') return undefined;
+  const { info } = await LeRobotDataset.open(folder);
+  if (info.totalEpisodes !== numEpisodes)
+    throw new DatasetConflictError(
+      `Another part lies here, of ${info.totalEpisodes} episodes instead of ${numEpisodes}`,
+      {
+        file: folder,
+        hint: 'Give another name, or replace it with --overwrite',
+      },
+    );
+  return { folder, episodes: info.totalEpisodes, frames: info.totalFrames, leftOut: [], ignored: {} };
 }

@@ -1,6 +1,6 @@
 /** Files that are either there whole or not at all: temporary name, fsync, rename, fsync of the folder. */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 
 /** Makes a folder's entries durable after a create, rename or delete in it. */
 export function syncFolder(path: string): void {
@@ -17,9 +17,21 @@ export function syncFile(path: string): void {
   syncFolder(path);
 }
 
+/** Makes a folder and those above it. Throws what the system says: of a read-only disk Node's own recursion says "no such file". */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    let missing = resolve(path);
+    while (!existsSync(dirname(missing))) missing = dirname(missing);
+    if (!existsSync(missing)) mkdirSync(missing);
+    throw error;
+  }
+}
+
 /** Replaces `path` by `content` in one step; folders above it are created. */
 export function writeDurable(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const temporary = `${path}.tmp`;
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   const fd = openSync(temporary, 'w');

@@ -19,7 +19,7 @@ import {
   VIDEO_PATH,
 } from './dataset-info.js';
 import { numericDatasetStats } from './dataset-stats.js';
-import { syncFolder, writeDurable } from './durable-file.js';
+import { makeFolder, syncFolder, writeDurable } from './durable-file.js';
 import { type Episode, type ImageSequence, validateEpisode } from './episode.js';
 import { encodeColumns } from './episode-columns.js';
 import { CorruptDatasetError, DataError, DatasetConflictError, InvalidEpisodeError, StorageError } from './errors.js';
@@ -472,7 +472,7 @@ export class LeRobotWriter {
 /** Makes the folder and takes its lock. */
 function begin(partial: string): void {
   try {
-    mkdirSync(partial, { recursive: true });
+    makeFolder(partial);
     lock(partial);
   } catch (cause) {
     if (cause instanceof DataError) throw cause;

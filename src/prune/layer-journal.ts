@@ -9,10 +9,11 @@
  *
  * Scores are float32 in base64, so that what is read back is what was found. A last line that is cut off is as if not there.
  */
-import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { makeFolder } from '../data/durable-file.js';
 import { PruneError } from './errors.js';
 import { bitsToText, textToBits } from './keep-labels.js';
 import type { EpisodeOrigin } from './prune-input.js';
@@ -132,7 +133,7 @@ export class LayerJournal {
    * other options.
    */
   static open(file: string, header: JournalHeader, mode: { resume?: boolean; overwrite?: boolean } = {}): LayerJournal {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     const there = existsSync(file);
     if (there && !mode.resume && !mode.overwrite)
       throw new PruneError('Unfinished work lies here', {
