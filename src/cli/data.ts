@@ -281,9 +281,11 @@ async function validate(name: string, { json, fix, resume, overwrite }: Validate
   }
   if (!ok) process.exitCode = EXIT.failed;
   if (fix === undefined) return;
-  const { repairDataset } = await import('../data/index.js');
+  const { datasetState, repairDataset } = await import('../data/index.js');
   for (const folder of folders) {
     const target = join(fix, relative(directory, folder));
+    // Of several, those that an earlier run mended.
+    if (resume && folders.length > 1 && datasetState(target) === 'finished') continue;
     const summary = await working((passed) => repairDataset(folder, target, passed), { resume, overwrite });
     // With --json the report alone goes to standard output.
     tellConverted(summary, (text) => process.stderr.write(`${text}\n`));
