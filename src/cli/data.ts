@@ -251,9 +251,9 @@ interface ValidateFlags {
 }
 
 async function validate(name: string, { json, fix, resume, overwrite }: ValidateFlags): Promise<void> {
-  const { validateDataset } = await import('../data/index.js');
+  const { isRlds, validateDataset } = await import('../data/index.js');
   const directory = await datasetFolder(name);
-  const folders = dataSetsIn(directory);
+  const folders = dataSetsIn(directory, isRlds);
   const reports = [];
   for (const folder of folders) reports.push(await validateDataset(folder, { decodeAll: true }));
   const found = reports.flatMap(({ folder, problems }) =>
@@ -301,7 +301,7 @@ async function open(folder: string): Promise<LeRobotDataset> {
 }
 
 /** The folder itself, or the data sets right below it. */
-function dataSetsIn(directory: string): string[] {
+function dataSetsIn(directory: string, isRlds: (folder: string) => boolean = () => false): string[] {
   if (!existsSync(directory)) throw new UsageError(`there is no folder ${directory}`);
   const isDataSet = (folder: string): boolean => existsSync(join(folder, 'meta', 'info.json'));
   if (isDataSet(directory)) return [directory];
@@ -309,6 +309,10 @@ function dataSetsIn(directory: string): string[] {
     .map((name) => join(directory, name))
     .filter(isDataSet);
   if (below.length > 0) return below;
+  if (isRlds(directory))
+    throw new CommandError(
+      `${directory} is an RLDS data set, whose checksums are checked whenever it is read; next: dualvla data convert ${directory} --output NEW`,
+    );
   throw new CommandError(`${directory} holds no LeRobot data set; next: dualvla data generate --output ${directory}`);
 }
 

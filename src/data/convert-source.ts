@@ -10,6 +10,9 @@ import type { LeRobotDataset } from './lerobot-dataset.js';
 import type { EpisodeRecord } from './lerobot-metadata-files.js';
 import type { JsonValue } from './writer-journal.js';
 
+/** What to do about an episode whose video is not there. */
+export const MISSING_VIDEO_HINT = 'Fetch it; dualvla data convert --skip-damaged leaves such episodes out';
+
 /** Frames of one camera, as they are stored. */
 export type SourceFrames =
   | { readonly kind: 'pictures'; readonly pictures: readonly Uint8Array[] }
@@ -132,7 +135,12 @@ async function framesOf(dataset: LeRobotDataset, record: EpisodeRecord, key: str
   if (dataset.features[key]?.dtype === 'video') {
     const path = dataset.videoPath(record, key);
     if (!existsSync(path))
-      throw new MissingDatasetError('The video is missing', { file: path, episode: record.index, field: key });
+      throw new MissingDatasetError('The video is missing', {
+        file: path,
+        episode: record.index,
+        field: key,
+        hint: MISSING_VIDEO_HINT,
+      });
     const { fromTimestamp = 0, toTimestamp = 0 } = record.videos[key] ?? {};
     const seconds = toTimestamp - fromTimestamp;
     if (Math.abs(seconds - record.length / dataset.fps) > 0.5 / dataset.fps)

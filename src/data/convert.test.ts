@@ -255,4 +255,17 @@ describe('merge and split', () => {
       (await episodesOf(video)).map(({ images }) => images),
     );
   });
+
+  it('that write nothing leave nothing behind, and say what can be done', async () => {
+    const [folder, target] = [await writeV3(1, 'video'), newFolder()];
+    unlinkSync(join(folder, 'videos/observation.images.third/chunk-000/file-000.mp4'));
+    const convert = async (skipDamaged: boolean) => {
+      const sources = [leRobotSource(await LeRobotDataset.open(folder), { skipDamaged })];
+      return convertDataset({ sources, target, skipDamaged });
+    };
+    await expect(convert(false)).rejects.toThrow(/The video is missing.*--skip-damaged leaves such episodes out/);
+    // With other options it is no continuation.
+    await expect(convert(true)).rejects.toThrow(/No episode is left/);
+    expect(readdirSync(base).filter((name) => name.endsWith('.partial'))).toEqual([]);
+  });
 });

@@ -127,6 +127,8 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertSu
     return { folder: target, episodes: info.totalEpisodes, frames: info.totalFrames, leftOut, ignored, ...annotated };
   } catch (error) {
     writer.close();
+    // Nothing was written: there is nothing to continue, and nothing stands in the way of other options.
+    if (writer.numEpisodes === 0) rmSync(writer.partial, { recursive: true, force: true });
     throw error;
   }
 }

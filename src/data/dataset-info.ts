@@ -65,7 +65,7 @@ export async function readInfo(root: string): Promise<DatasetInfo> {
   } catch (cause) {
     throw new MissingDatasetError('No LeRobot data set here: meta/info.json is missing', {
       file,
-      hint: 'Give the folder that holds meta/ and data/, or make one with: dualvla data generate --out <folder>',
+      hint: 'Give the folder that holds meta/ and data/, or make one with: dualvla data generate --output DIR, or of RLDS: dualvla data convert RLDS --output DIR',
       cause,
     });
   }

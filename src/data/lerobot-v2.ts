@@ -10,6 +10,7 @@ import { z } from 'zod';
 import {
   contentFeatures,
   type EpisodeSource,
+  MISSING_VIDEO_HINT,
   orLeftOut,
   type SourceEpisode,
   type SourceFrames,
@@ -208,7 +209,8 @@ export class LeRobotV2Dataset {
   async #video(index: number, key: string, length: number): Promise<SourceFrames> {
     const path = this.videoPath(index, key);
     const origin = { file: path, episode: index, field: key };
-    if (!existsSync(path)) throw new MissingDatasetError('The video is missing', origin);
+    if (!existsSync(path))
+      throw new MissingDatasetError('The video is missing', { ...origin, hint: MISSING_VIDEO_HINT });
     const { numFrames } = await probeVideo(path);
     if (numFrames !== length)
       throw new CorruptDatasetError(`The video has ${numFrames} frames, the episode ${length}`, origin);
