@@ -209,7 +209,9 @@ function episodeColumns(
     for (const name of STAT_NAMES) {
       const column = `stats/${key}/${name}`;
       const values = stats.map((episode) => (episode[key] as Record<string, unknown>)[name]);
-      if (name === 'count') {
+      // As numpy has them: the least and greatest int64 are int64.
+      const isInteger = name === 'count' || (features[key]?.dtype === 'int64' && /^m(in|ax)$/.test(name));
+      if (isInteger) {
         nodes.push(list(column, leaf('element', 'int64')));
         columns.push({ name: column, data: values.map((value) => (value as number[]).map(BigInt)) });
         continue;

@@ -8,7 +8,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { SchemaElement } from 'hyparquet';
+import type { KeyValue, SchemaElement } from 'hyparquet';
 import {
   DATA_PATH,
   type DatasetInfo,
@@ -27,7 +27,7 @@ import { AUTOMATIC_FEATURES, cameraKeys, type Features } from './features.js';
 import { encodePngs } from './image-codec.js';
 import { type EpisodeRecord, type VideoLocation, writeEpisodes, writeTasks } from './lerobot-metadata-files.js';
 import { decodeRowGroup, encodeRowGroup, ParquetAppender } from './parquet-append.js';
-import { dataSchema } from './parquet-schema.js';
+import { dataSchema, huggingFaceMetadata } from './parquet-schema.js';
 import {
   addToHistogram,
   emptyHistogram,
@@ -100,6 +100,7 @@ export class LeRobotWriter {
   readonly features: Features;
   readonly #options: LeRobotWriterOptions;
   readonly #schema: SchemaElement[];
+  readonly #metadata: KeyValue[];
   readonly #journal: WriterJournal;
   readonly #written: Written;
   readonly #tasks: string[] = [];
@@ -120,6 +121,7 @@ export class LeRobotWriter {
     this.#options = options;
     this.features = features;
     this.#schema = dataSchema(features);
+    this.#metadata = huggingFaceMetadata(features);
     this.#journal = journal;
     this.#written = written;
     for (const episode of this.#episodes) {
@@ -444,7 +446,7 @@ export class LeRobotWriter {
         hint: 'Start again with --overwrite',
       });
     const rowGroups = this.#written.rowGroups.map(decodeRowGroup);
-    this.#appender = new ParquetAppender(path, this.#schema, { bytes: last.bytes, rowGroups });
+    this.#appender = new ParquetAppender(path, this.#schema, { bytes: last.bytes, rowGroups }, this.#metadata);
     // The open file keeps them itself.
     this.#written.rowGroups = [];
   }
@@ -462,7 +464,7 @@ export class LeRobotWriter {
     if (!this.#appender) {
       const path = this.#dataPath(this.#dataFile);
       mkdirSync(dirname(path), { recursive: true });
-      this.#appender = new ParquetAppender(path, this.#schema);
+      this.#appender = new ParquetAppender(path, this.#schema, undefined, this.#metadata);
       syncFolder(dirname(path));
     }
     return this.#appender;

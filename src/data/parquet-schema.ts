@@ -4,7 +4,7 @@
  *
  * Knows nothing about rows or files.
  */
-import type { SchemaElement } from 'hyparquet';
+import type { KeyValue, SchemaElement } from 'hyparquet';
 import { UnsupportedDatasetError } from './errors.js';
 import { type Feature, type Features, LANGUAGE_PERSISTENT_KEY, type NumericDType } from './features.js';
 
@@ -86,6 +86,39 @@ export function dataSchema(features: Features): SchemaElement[] {
       .map(([name, feature]) => featureNode(name, feature))
       .filter((node): node is Node => node !== undefined),
   );
+}
+
+/**
+ * What the Hugging Face library `datasets` writes into its files and looks for: without it a picture is a struct of bytes to whoever does not
+ * say otherwise (the Hub's viewer, `load_dataset`). LeRobot's own reader brings the same from meta/info.json.
+ */
+export function huggingFaceMetadata(features: Features): KeyValue[] {
+  const value = (dtype: string): object => ({ dtype, _type: 'Value' });
+  const listOf = (feature: object, length = -1): object => ({
+    feature,
+    ...(length > 0 ? { length } : {}),
+    _type: 'List',
+  });
+  const rowOf = (name: string): object => ({
+    role: value('string'),
+    content: value('string'),
+    style: value('string'),
+    ...(name === LANGUAGE_PERSISTENT_KEY ? { timestamp: value('float32') } : {}),
+    camera: value('string'),
+    tool_calls: listOf(value('string')),
+  });
+  const typeOf = (name: string, { dtype, shape }: Feature): object => {
+    if (dtype === 'image') return { _type: 'Image' };
+    if (dtype === 'language') return listOf(rowOf(name));
+    if (dtype === 'string' || (shape.length === 1 && shape[0] === 1)) return value(dtype);
+    if (shape.length === 1) return listOf(value(dtype), shape[0]);
+    return { shape, dtype, _type: `Array${shape.length}D` };
+  };
+  const columns = Object.entries(features).filter(([, { dtype }]) => dtype !== 'video');
+  // `datasets` has no arrays of more than five dimensions; it then goes by the schema.
+  if (columns.some(([, { shape }]) => shape.length > 5)) return [];
+  const types = Object.fromEntries(columns.map(([name, feature]) => [name, typeOf(name, feature)]));
+  return [{ key: 'huggingface', value: JSON.stringify({ info: { features: types } }) }];
 }
 
 /** Names of the top-level columns of a schema, in order. */
