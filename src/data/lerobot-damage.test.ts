@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -316,6 +316,26 @@ describe('validation finds what the official loader would trip over', () => {
         'error: timestamp has no statistics',
       ].join('\n'),
     );
+  });
+
+  it('statistics that NaN makes impossible, and files cut off, with what mends them', async () => {
+    const folder = damaged();
+    await editData(folder, (name, values) => ({
+      values:
+        name === 'action'
+          ? values.map((row, t) => (t === 8 ? [Number.NaN, ...(row as number[]).slice(1)] : row))
+          : values,
+    }));
+    const { problems } = await validateDataset(folder);
+    expect(problems.filter(({ check }) => check === 'statistics')).toMatchObject([
+      { message: 'action: dimension 0 holds values that are not finite, so it has no statistics', file: 'data' },
+    ]);
+    const cut = damaged();
+    truncateSync(join(cut, DATA), statSync(join(cut, DATA)).size - 20);
+    for (const { check, file, fix } of (await validateDataset(cut)).problems) {
+      expect(file, check).toBe(DATA);
+      expect(fix, check).toMatch(/leaves the .*episodes? out/);
+    }
   });
 
   it('tasks that pandas could not find', async () => {

@@ -68,7 +68,10 @@ export async function validateDataset(folder: string, options: ValidateOptions =
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       const { file, episode, frame, hint } = error;
-      const fix = check === 'metadata' ? (hint ?? mendOf(check, undefined)) : mendOf(check, episode);
+      // What these checks report by themselves can be mended; a data file that they cannot read cannot.
+      const isUnreadable = check === 'columns' || check === 'order' || check === 'statistics';
+      const own = isUnreadable ? mendOf('episodes', episode) : mendOf(check, episode);
+      const fix = check === 'metadata' ? (hint ?? own) : own;
       report('error', check, `${error.name}: ${error.message}`, { file, episode, frame, fix });
     }
   };
@@ -125,7 +128,7 @@ const MENDS: Readonly<Record<string, string>> = {
   metadata: 'Fetch or generate the data set again',
   info: 'Correct meta/info.json',
   tasks: `${FIX} writes the tasks anew, in order`,
-  columns: 'Declare the column in meta/info.json or remove the file or column',
+  columns: `Declare the column in meta/info.json, or ${FIX} leaves it out`,
   order: `${FIX} numbers frames and episodes anew`,
   timestamps: `${FIX} sets every timestamp to frame / fps`,
   statistics: `${FIX} computes the statistics from the data`,
@@ -204,22 +207,25 @@ async function checkColumns(dataset: LeRobotDataset, report: Report): Promise<vo
   const known = new Set(dataset.episodes.map((episode) => dataset.dataPath(episode)));
   for (const path of paths) {
     const name = relative(dataset.folder, path);
+    const place = { file: path };
     if (!known.has(path))
       report(
         'error',
         'columns',
         `${name} belongs to no episode: the official loader reads every parquet file below data/`,
+        { file: path, fix: `Remove the file, or ${FIX} leaves it out` },
       );
     const file = await ParquetFile.open(path);
     for (const column of file.columns)
       if (!expected.includes(column))
-        report('error', 'columns', `${name}: column ${column} is not declared in meta/info.json`);
+        report('error', 'columns', `${name}: column ${column} is not declared in meta/info.json`, place);
     for (const column of expected) {
       if (!file.hasColumn(column)) {
         report(
           'error',
           'columns',
           `${name}: column ${column} is declared and missing, the official loader would fill it with nulls`,
+          { file: path, fix: 'Take the column out of meta/info.json, or fetch the file again' },
         );
         continue;
       }
@@ -235,7 +241,12 @@ async function checkColumns(dataset: LeRobotDataset, report: Report): Promise<vo
       const actual = leafOf(file.schemaOf(column));
       const declared = leafOf(wanted.slice(start, start + file.schemaOf(column).length));
       if (isNumeric(feature) && actual !== declared)
-        report('warning', 'columns', `${name}: column ${column} is stored as ${actual}, declared as ${feature.dtype}`);
+        report(
+          'warning',
+          'columns',
+          `${name}: column ${column} is stored as ${actual}, declared as ${feature.dtype}`,
+          place,
+        );
     }
     if (
       file.metadata.row_groups.length < dataset.episodes.filter((episode) => dataset.dataPath(episode) === path).length
@@ -244,6 +255,7 @@ async function checkColumns(dataset: LeRobotDataset, report: Report): Promise<vo
         'warning',
         'columns',
         `${name}: fewer row groups than episodes; reading one episode reads its neighbours too`,
+        { file: path, fix: `${FIX} writes one for each` },
       );
   }
 }
@@ -317,8 +329,22 @@ async function checkStats(dataset: LeRobotDataset, report: Report): Promise<void
   for (const [key, exact] of Object.entries(await numericDatasetStats(paths, dataset.features))) {
     const stored = dataset.stats[key];
     if (!stored) continue;
+    const sound = exact.mean.map((mean, d) => [mean, exact.min[d], exact.max[d], exact.std[d]].every(Number.isFinite));
+    sound.forEach((finite, d) => {
+      if (finite) return;
+      report(
+        'error',
+        'statistics',
+        `${key}: dimension ${d} holds values that are not finite, so it has no statistics`,
+        {
+          file: join(dataset.folder, 'data'),
+          fix: mendOf('episodes', undefined),
+        },
+      );
+    });
     for (const name of ['min', 'max', 'mean', 'std'] as const) {
       exact[name].forEach((value, d) => {
+        if (!sound[d]) return;
         const spread = (exact.max[d] as number) - (exact.min[d] as number);
         const off = Math.abs((stored[name][d] ?? Number.NaN) - value);
         if (!(off <= 1e-3 * spread + 1e-6 * Math.abs(value) + 1e-9))
