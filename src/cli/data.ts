@@ -11,6 +11,7 @@ import { demonstrationOptions, runDemonstrations } from './demonstrations.js';
 import { CommandError, EXIT, UsageError } from './errors.js';
 import { registerMultimodal } from './multimodal.js';
 import { list, required, wholeNumber } from './options.js';
+import { keepHeapSmall } from './small-heap.js';
 import { withStopSignal } from './stop-signal.js';
 import { formatTable } from './terminal.js';
 
@@ -47,7 +48,8 @@ interface GenerateFlags {
 export function registerData(program: Command): void {
   const data = program
     .command('data')
-    .description('generate demonstrations; look at, check, convert, merge and split data sets');
+    .description('generate demonstrations; look at, check, convert, merge and split data sets')
+    .hook('preAction', keepHeapSmall);
   data
     .command('generate')
     .description("record the scripted expert's successes as a LeRobot v3.0 data set")

@@ -8,6 +8,7 @@ import { rememberedCommand } from './prune-merge.js';
 import { addPruneOptions, type PruneFlags } from './prune-options.js';
 import { runPrune } from './prune-run.js';
 import { registerTrainScene } from './prune-train-scene.js';
+import { keepHeapSmall } from './small-heap.js';
 
 const EXAMPLES = `Examples:
   dualvla prune outputs/data/demo --out outputs/keep.json                            keep labels, with the detector that ships
@@ -32,6 +33,7 @@ export function registerPrune(program: Command): void {
     // Its verbs have --out and others of their own.
     .enablePositionalOptions()
     .description('label which frames keep their reasoning (dual-layer pruning)')
+    .hook('preAction', keepHeapSmall)
     .argument('<dir>', 'a LeRobot (v3.0, v2.x) or RLDS data set, a folder of v3.0 ones, or owner/name on the Hub');
   addPruneOptions(prune)
     .addHelpText('before', EXAMPLES)

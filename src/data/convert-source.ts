@@ -3,6 +3,7 @@
  * as they are stored.
  */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Episode } from './episode.js';
 import { CorruptDatasetError, DataError, MissingDatasetError, UnsupportedDatasetError } from './errors.js';
 import { AUTOMATIC_FEATURES, cameraKeys, type Feature, type Features } from './features.js';
@@ -94,6 +95,16 @@ export function leRobotSource(dataset: LeRobotDataset, options: LeRobotSourceOpt
   const read = async (index: number): Promise<SourceEpisode> => {
     const record = dataset.episodes[index];
     if (!record) throw new RangeError(`There is no episode ${index} in ${dataset.folder}`);
+    const { fromIndex, toIndex, length } = record;
+    if (toIndex - fromIndex !== length)
+      throw new CorruptDatasetError(
+        `The episode table gives frames [${fromIndex}, ${toIndex}) and a length of ${length}`,
+        {
+          file: join(dataset.folder, 'meta/episodes'),
+          episode: index,
+          field: 'length',
+        },
+      );
     const { timestamps: _, ...episode } = await dataset.episode(index);
     const frames: Record<string, SourceFrames> = {};
     for (const [camera, key] of Object.entries(cameraKeys(features)))

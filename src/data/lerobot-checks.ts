@@ -7,6 +7,8 @@ import { CorruptDatasetError } from './errors.js';
 import type { EpisodeRecord } from './lerobot-metadata-files.js';
 import { type FeatureStats, statsFromJson } from './statistics.js';
 
+const HINT = 'Mend it into a new data set: dualvla data validate DIR --fix OUT';
+
 /** Throws CorruptDatasetError at the first contradiction between meta/info.json, the tasks and the episode table. */
 export function checkTotals(
   folder: string,
@@ -18,12 +20,12 @@ export function checkTotals(
   if (episodes.length !== info.totalEpisodes)
     throw new CorruptDatasetError(
       `meta/info.json says ${info.totalEpisodes} episodes, the episode table has ${episodes.length}`,
-      { file, field: 'total_episodes' },
+      { file, field: 'total_episodes', hint: HINT },
     );
   if (tasks.length !== info.totalTasks)
     throw new CorruptDatasetError(
       `meta/info.json says ${info.totalTasks} tasks, meta/tasks.parquet has ${tasks.length}`,
-      { file, field: 'total_tasks' },
+      { file, field: 'total_tasks', hint: HINT },
     );
   let from = 0;
   for (const episode of episodes) {
@@ -34,6 +36,7 @@ export function checkTotals(
           file: join(folder, 'meta/episodes'),
           episode: episode.index,
           field: 'dataset_from_index',
+          hint: HINT,
         },
       );
     from = episode.toIndex;
@@ -42,6 +45,7 @@ export function checkTotals(
     throw new CorruptDatasetError(`meta/info.json says ${info.totalFrames} frames, the episode table has ${from}`, {
       file,
       field: 'total_frames',
+      hint: HINT,
     });
 }
 

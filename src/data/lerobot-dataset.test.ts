@@ -84,7 +84,7 @@ describe('what other writers do differently', () => {
     expect(error).toBeInstanceOf(MissingDatasetError);
     expect(error).toMatchObject({ file: video, field: 'observation.images.third' });
     expect((await validateDataset(folder)).problems.map(({ message }) => message)).toContain(
-      'videos/observation.images.third/chunk-000/file-000.mp4 is missing',
+      'videos/observation.images.third/chunk-000/file-000.mp4 is missing, with the pictures of 2 episodes',
     );
   });
 });

@@ -18,6 +18,7 @@ import {
   decodePictureBytes,
   numbersAs,
 } from './episode-columns.js';
+import { extentsOfRows } from './episode-extents.js';
 import { CorruptDatasetError, MissingDatasetError } from './errors.js';
 import {
   ACTION_KEY,
@@ -106,11 +107,17 @@ export class LeRobotDataset {
     return new LeRobotDataset(path, info, tasks, episodes, await readStats(path));
   }
 
-  /** Opens a data set whose metadata need not agree, to save what can be read of it; its statistics are not looked at. */
+  /**
+   * Opens a data set whose metadata need not agree, to save what can be read of it; its statistics are not looked at. Where the episode table
+   * contradicts itself or the number of rows, the rows say where their episode lies.
+   */
   static async openDamaged(folder: string): Promise<LeRobotDataset> {
     const path = resolve(folder);
     const { info, tasks, episodes } = await LeRobotDataset.#readMetadata(path);
-    return new LeRobotDataset(path, info, tasks, episodes, {});
+    const dataset = new LeRobotDataset(path, info, tasks, episodes, {});
+    const files = await parquetPaths(join(path, 'data'));
+    const extents = await extentsOfRows(episodes, files, (record) => dataset.dataPath(record));
+    return extents === episodes ? dataset : new LeRobotDataset(path, info, tasks, extents, {});
   }
 
   static async #readMetadata(path: string): Promise<Pick<LeRobotDataset, 'info' | 'tasks' | 'episodes'>> {

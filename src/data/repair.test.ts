@@ -140,6 +140,42 @@ const cases: Record<string, Case> = {
     found: { check: 'metadata', file: 'meta/info.json' },
     lost: [],
   },
+  'a wrong length in the episode table': {
+    damage: (folder) =>
+      edit(join(folder, 'meta/episodes/chunk-000/file-000.parquet'), (name, values) =>
+        name === 'length' ? values.map((value, row) => (row === 1 ? 5n : value)) : values,
+      ),
+    found: { check: 'metadata', episode: 1, fix: expect.stringContaining('--fix') as never },
+    lost: [],
+  },
+  'an episode cut short in the episode table': {
+    damage: (folder) =>
+      edit(join(folder, 'meta/episodes/chunk-000/file-000.parquet'), (name, values) =>
+        name === 'length' || name === 'dataset_to_index'
+          ? values.map((value, row) => (row === 3 ? (value as bigint) - 4n : value))
+          : values,
+      ),
+    found: { check: 'metadata', file: 'meta/info.json' },
+    lost: [],
+  },
+  'wrong statistics of an episode': {
+    damage: (folder) =>
+      edit(join(folder, 'meta/episodes/chunk-000/file-000.parquet'), (name, values) =>
+        name === 'stats/action/max'
+          ? values.map((value, row) => (row === 2 ? (value as number[]).map((v) => v + 1) : value))
+          : values,
+      ),
+    found: { check: 'statistics', episode: 2, message: expect.stringContaining('action: max[0]') as never },
+    lost: [],
+  },
+  'a split beyond the end': {
+    damage: (folder) => {
+      const path = join(folder, 'meta/info.json');
+      writeFileSync(path, readFileSync(path, 'utf8').replace('"train": "0:4"', '"train": "0:9"'));
+    },
+    found: { check: 'splits', message: expect.stringContaining('0:9') as never },
+    lost: [],
+  },
   'a missing video': {
     kind: 'video',
     damage: (folder) => unlinkSync(join(folder, 'videos/observation.images.third/chunk-000/file-001.mp4')),

@@ -7,7 +7,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { type DatasetInfo, fillPath, STATS_FILE, TASKS_FILE } from './dataset-info.js';
-import { numericDatasetStats } from './dataset-stats.js';
 import { frameAt, validateEpisode } from './episode.js';
 import { DataError } from './errors.js';
 import {
@@ -24,6 +23,7 @@ import { ParquetFile } from './parquet-read.js';
 import { dataSchema } from './parquet-schema.js';
 import { QUANTILES } from './statistics.js';
 import { SignalChecks } from './validate-signals.js';
+import { checkDatasetStatistics, EpisodeStatisticsCheck } from './validate-statistics.js';
 import { probeVideo } from './video.js';
 
 export interface DatasetProblem {
@@ -88,6 +88,7 @@ export async function validateDataset(folder: string, options: ValidateOptions =
   await attempt('statistics', () => checkStats(opened, report));
   await attempt('videos', () => checkVideos(opened, report));
   const signals = new SignalChecks(opened.features[STATE_KEY]?.names);
+  const statistics = new EpisodeStatisticsCheck(opened);
   for (const record of opened.episodes) {
     const decode = options.decodeAll || record.index === 0 || record.index === opened.numEpisodes - 1;
     await attempt('episodes', async () => {
@@ -102,6 +103,8 @@ export async function validateDataset(folder: string, options: ValidateOptions =
       for (const { code, frame, message } of bad)
         report('error', code, message, { file: opened.dataPath(record), episode: record.index, frame });
       if (bad.length > 0) return;
+      for (const { severity, message, file } of await statistics.problems(episode, record))
+        report(severity, 'statistics', message, { file, episode: record.index });
       // Their own check has looked at the timestamps and says more.
       const { timestamps: _, ...rest } = episode;
       validateEpisode(rest, features, opened.fps, new Set(cameras));
@@ -127,8 +130,10 @@ const FIX = 'dualvla data validate DIR --fix OUT';
 const MENDS: Readonly<Record<string, string>> = {
   metadata: 'Fetch or generate the data set again',
   info: 'Correct meta/info.json',
+  splits: `${FIX} writes the ranges anew`,
   tasks: `${FIX} writes the tasks anew, in order`,
-  columns: `Declare the column in meta/info.json, or ${FIX} leaves it out`,
+  columns: `${FIX} leaves out what is not declared; to keep it, declare it in meta/info.json`,
+  'row groups': 'dualvla data convert DIR --output NEW writes a row group an episode',
   order: `${FIX} numbers frames and episodes anew`,
   timestamps: `${FIX} sets every timestamp to frame / fps`,
   statistics: `${FIX} computes the statistics from the data`,
@@ -169,6 +174,11 @@ function checkInfo(info: DatasetInfo, report: Report): void {
   if (needsVideoPath && !info.videoPath)
     report('error', 'info', 'video_path is missing though there are video features');
   if (!/^0:\d+$/.test(info.splits.train ?? '')) report('warning', 'info', 'splits has no train range');
+  for (const [name, range] of Object.entries(info.splits)) {
+    const [, from, to] = /^(\d+):(\d+)$/.exec(range) ?? [];
+    if (to !== undefined && (Number(to) > info.totalEpisodes || Number(from) > Number(to)))
+      report('error', 'splits', `split ${name} is ${range}, the data set has ${info.totalEpisodes} episodes`);
+  }
 }
 
 async function checkTasks(root: string, report: Report): Promise<void> {
@@ -253,7 +263,7 @@ async function checkColumns(dataset: LeRobotDataset, report: Report): Promise<vo
     )
       report(
         'warning',
-        'columns',
+        'row groups',
         `${name}: fewer row groups than episodes; reading one episode reads its neighbours too`,
         { file: path, fix: `${FIX} writes one for each` },
       );
@@ -325,37 +335,8 @@ async function checkStats(dataset: LeRobotDataset, report: Report): Promise<void
       }
     }
   }
-  const paths = await parquetPaths(join(dataset.folder, 'data'));
-  for (const [key, exact] of Object.entries(await numericDatasetStats(paths, dataset.features))) {
-    const stored = dataset.stats[key];
-    if (!stored) continue;
-    const sound = exact.mean.map((mean, d) => [mean, exact.min[d], exact.max[d], exact.std[d]].every(Number.isFinite));
-    sound.forEach((finite, d) => {
-      if (finite) return;
-      report(
-        'error',
-        'statistics',
-        `${key}: dimension ${d} holds values that are not finite, so it has no statistics`,
-        {
-          file: join(dataset.folder, 'data'),
-          fix: mendOf('episodes', undefined),
-        },
-      );
-    });
-    for (const name of ['min', 'max', 'mean', 'std'] as const) {
-      exact[name].forEach((value, d) => {
-        if (!sound[d]) return;
-        const spread = (exact.max[d] as number) - (exact.min[d] as number);
-        const off = Math.abs((stored[name][d] ?? Number.NaN) - value);
-        if (!(off <= 1e-3 * spread + 1e-6 * Math.abs(value) + 1e-9))
-          report('error', 'statistics', `${key}: ${name}[${d}] is ${stored[name][d]}, the data say ${value}`, {
-            file: join(dataset.folder, STATS_FILE),
-          });
-      });
-    }
-    if (stored.count !== exact.count)
-      report('warning', 'statistics', `${key}: count is ${stored.count}, the data have ${exact.count} frames`);
-  }
+  for (const { severity, message, file, finite } of await checkDatasetStatistics(dataset))
+    report(severity, 'statistics', message, { file, ...(!finite && { fix: mendOf('episodes', undefined) }) });
 }
 
 async function checkVideos(dataset: LeRobotDataset, report: Report): Promise<void> {
@@ -382,9 +363,11 @@ async function checkVideos(dataset: LeRobotDataset, report: Report): Promise<voi
     for (const [file, episodes] of wanted) {
       const name = relative(dataset.folder, file);
       if (!existsSync(file)) {
-        report('error', 'videos', `${name} is missing`, {
+        const [first] = episodes;
+        report('error', 'videos', `${name} is missing, with the pictures of ${episodes.length} episodes`, {
           file,
-          fix: 'Fetch it; without it its episodes cannot be used',
+          episode: first?.episode,
+          fix: `Fetch it; ${FIX} leaves its episodes out`,
         });
         continue;
       }
