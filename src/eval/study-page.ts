@@ -86,7 +86,11 @@ function leadFigures(main: readonly ModelResults[]): Figure[] {
       if (estimate === null) return [];
       const { mean, interval, n } = estimate;
       const range =
-        interval === null ? (model.once ? 'trained once' : 'one seed') : `95 % interval ${interval.map((x) => x.toFixed(0)).join('-')} %, ${n} seeds`;
+        interval === null
+          ? model.once
+            ? 'trained once'
+            : 'one seed'
+          : `95 % interval ${interval.map((x) => x.toFixed(0)).join('-')} %, ${n} seeds`;
       return [{ value: `${mean.toFixed(0)} %`, words: `success of ${model.name}: ${range}` }];
     });
 }
