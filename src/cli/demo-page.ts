@@ -109,9 +109,7 @@ export async function writeDemoReport(page: Page): Promise<void> {
   const steps = [...limits].map(([task, limit]) => `${limit} control steps (${task})`);
   const html = renderReport({
     title: 'Reasoning, acting, and both: a small run of DualVLA',
-    lead:
-      'A specialist learns to act from demonstrations; a reasoning VLA is made from it; pruned reasoning and two teachers make DualVLA. ' +
-      'All three were trained and measured on this machine, on scenes that none of them has seen.',
+    lead: leadOf(study),
     results,
     timeline: existsSync(source.labels) && existsSync(source.scene) ? await readPruneTimeline(source) : null,
     pruning: readPruneReports(results),
@@ -140,6 +138,16 @@ export async function writeDemoReport(page: Page): Promise<void> {
     ],
   });
   writeFileSync(report, html);
+}
+
+/** The story in two sentences. */
+function leadOf({ models }: Study): string {
+  const story =
+    'A specialist learns to act from demonstrations; a reasoning VLA is made from it; pruned reasoning and two teachers make DualVLA.';
+  const ships = models.some(({ name, checkpoint }) => name === 'specialist' && checkpoint !== undefined);
+  return ships
+    ? `${story} The specialist came with the program; the other two were trained, and all three measured, on this machine, on scenes that none of them has seen.`
+    : `${story} All three were trained and measured on this machine, on scenes that none of them has seen.`;
 }
 
 /** Base and DualVLA on the first scene of each task. */

@@ -1,6 +1,6 @@
 /**
  * `dualvla demo`: the paper's story as a small study on this machine, in one command that continues where it was stopped:
- * demonstrations and questions -> specialist -> reasoning base -> pruning -> DualVLA -> measurements -> report.
+ * demonstrations and questions -> specialist (where none ships) -> reasoning base -> pruning -> DualVLA -> measurements -> report.
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -24,6 +24,7 @@ const MODELS = ['specialist', 'base', 'dualvla'];
 const EXAMPLES = `Examples:
   dualvla demo                            a quarter of an hour on two cores; Ctrl-C and again continues
   dualvla demo --recipe debug --output outputs/debug     every stage once, in a minute
+  dualvla demo --recipe demo-scratch --output outputs/scratch     the specialist trained too
   dualvla demo --seed 1 --output outputs/demo-1          another seed of everything
 `;
 
@@ -37,7 +38,7 @@ interface DemoFlags {
 export function registerDemo(program: Command): void {
   program
     .command('demo')
-    .description('specialist, reasoning base and DualVLA: trained, measured and reported in one command')
+    .description('from a specialist to a reasoning base and DualVLA: trained, measured and reported in one command')
     .option('--recipe <name>', "which study ('dualvla recipes')", 'demo')
     .option('--output <dir>', 'where everything goes', 'outputs/demo')
     .option('--seed <s>', 'of demonstrations and training, 0 to 98', wholeNumber(), 0)

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { paper, type Study } from '../recipes/index.js';
-import { type PlanOptions, planStudy, StudyNameError, type StudyStep } from './study-plan.js';
+import { demo, paper, SHIPPED_SPECIALIST, type Study } from '../recipes/index.js';
+import { type PlanOptions, planStudy, StudyNameError, type StudyStep, shippedCheckpoint } from './study-plan.js';
 
 const study = paper('discrete');
 const plan = (options: Partial<PlanOptions> = {}): Map<string, StudyStep> => {
@@ -101,4 +101,36 @@ test('--only measures what is named and trains what that is made from', () => {
     'labels/motion',
   ]);
   expect(() => plan({ only: ['dualvl'] })).toThrow(StudyNameError);
+});
+
+test('a model that ships is measured, taught from and started from, but not trained', () => {
+  const steps = plan({ study: demo() });
+  expect([...steps.keys()].filter((name) => name.includes('/train/'))).toEqual([
+    'seed-0/train/base',
+    'seed-0/train/dualvla',
+  ]);
+  const folder = shippedCheckpoint(SHIPPED_SPECIALIST);
+  const measured = steps.get('seed-0/test/specialist');
+  expect(measured?.needs).toEqual(['held-out', 'questions']);
+  expect(measured?.words).toContain(folder);
+  expect(steps.get('seed-0/train/base')).toMatchObject({
+    needs: ['data', 'held-out', 'questions'],
+    config: { data: { init_from: folder } },
+  });
+  expect(steps.get('seed-0/train/dualvla')?.config?.data).toMatchObject({
+    init_from: join('/out', 'seed-0', 'base', 'train'),
+    distillation: { action_teacher: folder },
+  });
+  // Another checkpoint is another study, wherever it lies.
+  const other = {
+    ...demo(),
+    models: demo().models.map((m) => ({ ...m, ...(m.checkpoint && { checkpoint: 'models/scene-events' }) })),
+  };
+  expect(changed(steps, plan({ study: other }))).toEqual([
+    'seed-0/test/specialist',
+    'seed-0/train/base',
+    'seed-0/test/base',
+    'seed-0/train/dualvla',
+    'seed-0/test/dualvla',
+  ]);
 });

@@ -10,9 +10,11 @@
  * Knows nothing about how steps are run.
  */
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { hashOf } from '../eval/stage-record.js';
 import { type StudyPaths, seedOf, studyPaths } from '../eval/study-folder.js';
 import type { PruningRecipe, Study, StudyModel } from '../recipes/index.js';
+import { sha256, WEIGHTS_FILE } from '../train/checkpoint-files.js';
 import { mergeConfig } from '../train/config-sources.js';
 
 /** Kinds of steps, for estimates of their time. */
@@ -94,8 +96,8 @@ export function planStudy(options: PlanOptions): StudyStep[] {
   for (const asked of seeds) {
     for (const model of models) {
       const seed = seedOf(model, asked);
-      if (steps.has(trainName(seed, model.name))) continue;
-      addTraining(options, paths, model, seed, add);
+      if (steps.has(trainName(seed, model.name)) || steps.has(measureName(seed, options.split, model.name))) continue;
+      if (model.checkpoint === undefined) addTraining(options, paths, model, seed, add);
       if (measured.has(model.name)) addMeasurement(options, paths, model, seed, add);
     }
   }
@@ -210,11 +212,26 @@ function combination({ scene, motion, combine }: PruningRecipe): string {
 }
 
 const trainName = (seed: number, model: string): string => `seed-${seed}/train/${model}`;
+const measureName = (seed: number, split: string, model: string): string => `seed-${seed}/${split}/${model}`;
+
+/** Where a model lies: its run, or what it ships as. */
+function placeOf({ name, checkpoint }: StudyModel, paths: StudyPaths, seed: number): string {
+  return checkpoint === undefined ? paths.run(seed, name) : shippedCheckpoint(checkpoint);
+}
+
+/** A checkpoint that ships with this package. @param folder as recipes name it, `models/...` */
+export function shippedCheckpoint(folder: string): string {
+  return fileURLToPath(new URL(`../../${folder}`, import.meta.url));
+}
+
+/** What stands in a step's hash for a model that ships. */
+const shippedHash = ({ checkpoint }: StudyModel): string | null =>
+  checkpoint === undefined ? null : sha256(join(shippedCheckpoint(checkpoint), WEIGHTS_FILE));
 
 function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel, seed: number, add: Add): void {
   const { study, threads, device = 'cpu' } = options;
-  const seedFor = (name: string): number => seedOf(study.models.find((other) => other.name === name) ?? model, seed);
-  const own = (name: string): string => paths.run(seedFor(name), name);
+  const modelOf = (name: string): StudyModel => study.models.find((other) => other.name === name) ?? model;
+  const own = (name: string): string => placeOf(modelOf(name), paths, seedOf(modelOf(name), seed));
   const { from, pruning, actionTeacher, reasoningTeacher } = model;
   const common = mergeConfig({ gradient_cosine_every: GRADIENT_COSINE_EVERY }, { ...study.train });
   const settings = mergeConfig(mergeConfig(common, { ...model.train }), { seed });
@@ -237,7 +254,8 @@ function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel,
   };
   const run = own(model.name);
   const config = { path: paths.config(seed, model.name), data: mergeConfig(settings, places) };
-  const others = new Set([from, actionTeacher, reasoningTeacher].filter((name) => name !== null && name !== undefined));
+  const names = [from, actionTeacher, reasoningTeacher].filter((name) => name !== null && name !== undefined);
+  const others = [...new Set(names)].map(modelOf);
   add(
     {
       name: trainName(seed, model.name),
@@ -246,7 +264,9 @@ function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel,
       needs: [
         ...['data', 'held-out', 'questions'],
         ...(pruning === undefined ? [] : [`labels/${pruning}`]),
-        ...[...others].map((name) => trainName(seedFor(name), name)),
+        ...others
+          .filter(({ checkpoint }) => checkpoint === undefined)
+          .map((other) => trainName(seedOf(other, seed), other.name)),
       ],
       words: ['train', '--recipe', study.name, '--config_path', config.path, '--output_dir', run, '--overwrite'],
       resume: { words: ['train', '--resume', run], marks: [join(run, 'train_config.json')] },
@@ -258,13 +278,14 @@ function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel,
     },
     settings,
     { from, actionTeacher, reasoningTeacher, pruning },
+    ...others.flatMap((other) => shippedHash(other) ?? []),
   );
 }
 
 function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyModel, seed: number, add: Add): void {
   const { study, split, device = 'cpu' } = options;
   const { evaluation } = study;
-  const run = paths.run(seed, model.name);
+  const run = placeOf(model, paths, seed);
   const output = paths.measure(seed, model.name, split);
   const trials = options.trials ?? evaluation.trials;
   const words = ['measure', '--study', study.name, '--policy', run, '--out', output, '--split', split];
@@ -273,10 +294,10 @@ function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyMod
   if (device !== 'cpu') words.push('--device', device);
   add(
     {
-      name: `seed-${seed}/${split}/${model.name}`,
+      name: measureName(seed, split, model.name),
       kind: 'measure',
       what: `${model.name}: ${trials} ${split} scenes a task, questions, VLA Score`,
-      needs: [trainName(seed, model.name)],
+      needs: model.checkpoint === undefined ? [trainName(seed, model.name)] : ['held-out', 'questions'],
       words,
       resume: { words, marks: [output] },
       output,
@@ -288,6 +309,7 @@ function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyMod
     split,
     evaluation,
     model.sampleSkipping ?? false,
+    ...(model.checkpoint === undefined ? [] : [shippedHash(model)]),
   );
 }
 
@@ -308,6 +330,8 @@ function chooseModels({ name: study, models }: Study, only: readonly string[] | 
       throw new StudyNameError(`study ${study} has no model ${name}; it has ${[...byName.keys()].join(', ')}`);
     if (chosen.has(name)) return;
     chosen.add(name);
+    // What a model that ships was made from is not needed.
+    if (model.checkpoint !== undefined) return;
     for (const other of [model.from, model.actionTeacher, model.reasoningTeacher])
       if (other !== null && other !== undefined) choose(other);
   };

@@ -49,7 +49,7 @@ export function debug(): Study {
       tokenizer: { vocab_size: 300 },
       policy: TINY_POLICY,
     },
-    models: storyModels({ specialist: { steps: 20, batch_size: 8 }, base: short, dualvla: short }),
+    models: storyModels('flow', { specialist: { steps: 20, batch_size: 8 }, base: short, dualvla: short }),
     evaluation: { tasks, variants: ['vm'], trials: 2 },
   };
 }

@@ -5,19 +5,22 @@ import { nearestName } from '../train/nearest-name.js';
 import { debug } from './debug.js';
 import { demo } from './demo.js';
 import { demoDiscrete } from './demo-discrete.js';
+import { demoScratch } from './demo-scratch.js';
 import { full } from './full.js';
 import { paper, REGIMES } from './paper.js';
 import { paperDebug } from './paper-debug.js';
 import type { Recipe } from './recipe.js';
 
+export { SHIPPED_SPECIALIST } from './demo.js';
 export { paper, REGIMES, type Regime } from './paper.js';
 export type { DemonstrationsRecipe, EvaluationRecipe, Recipe } from './recipe.js';
 export { isStudy, type PruningRecipe, type Study, type StudyModel } from './study.js';
-export { debug, demo, demoDiscrete, full };
+export { debug, demo, demoDiscrete, demoScratch, full };
 
 const recipes: Readonly<Record<string, () => Recipe>> = {
   debug,
   demo,
+  'demo-scratch': demoScratch,
   'demo-discrete': demoDiscrete,
   full,
   'paper-debug': paperDebug,

@@ -22,6 +22,8 @@ export interface StudyModel {
   role: string;
   /** The model it starts from; null: random weights. */
   from: string | null;
+  /** Not trained: a folder of this package that holds it already, `models/...`. `from` and `train` then say how it was made. */
+  checkpoint?: string;
   /** What differs from the study's `train` group. */
   train: TrainConfigInput;
   /** Name of the pruning whose labels it learns from. */
