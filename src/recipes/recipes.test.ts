@@ -15,6 +15,6 @@ test.each(recipeNames)('%s is plain data that fits the schema', (name) => {
 
 test('an unknown recipe names the nearest', () => {
   expect(() => findRecipe('demoo')).toThrow(UnknownRecipeError);
-  expect(() => findRecipe('demoo')).toThrow(/did you mean demo\?.*debug, demo, demo-discrete, full/);
+  expect(() => findRecipe('demoo')).toThrow(/did you mean demo\?.*debug, demo, demo-scratch, demo-discrete, full/);
   expect(() => findRecipe('constructor')).toThrow(UnknownRecipeError);
 });
