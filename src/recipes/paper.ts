@@ -50,13 +50,14 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
     multimodal: { share: MULTIMODAL_BATCH / (ROBOT_BATCH + MULTIMODAL_BATCH) },
   };
   const second: TrainConfigInput = { steps: length.reasoning, optimizer: { lr: 5e-4 }, freeze };
-  // The same rate again. The paper goes from 5e-5 to 2e-5; in 750 steps two fifths of the rate repair less (LOG.md).
-  const last: TrainConfigInput = { ...second, steps: length.final };
+  // The specialist's own rate again. The paper goes from 5e-5 to 2e-5; so few steps repair less with less (LOG.md).
+  const last: TrainConfigInput = { ...second, optimizer: { lr: 1e-3 }, steps: length.final };
   const all: TrainConfigInput = { ...mixed, policy: reasons, reasoning: { frames: 'all' } };
   const kept: TrainConfigInput = { ...mixed, ...last, policy: reasons, reasoning: { frames: 'kept' } };
   const dual = { from: 'base', actionTeacher: 'specialist', reasoningTeacher: 'base' };
-  // Reasoning is left on few frames, so the likelier decision is nearly always to act: whether to think is drawn.
-  const drawn = { pruning: 'dual-layer', sampleSkipping: true };
+  // With a flow expert the likelier decision is nearly always to act, as reasoning is left on few frames: whether to think is drawn there.
+  // With action tokens the likelier one thinks as often as frames keep their reasoning, and acts more precisely than drawing (LOG.md).
+  const drawn = { pruning: 'dual-layer', sampleSkipping: regime !== 'discrete' };
   const pruned = { ...dual, ...drawn, train: kept };
   const few: TrainConfigInput = {
     ...kept,
@@ -103,6 +104,13 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
       train: { ...all, ...last },
     },
     { name: 'dualvla', role: 'dual-layer pruning and dual-teacher distillation', ...pruned },
+    {
+      name: 'dualvla-first',
+      role: 'DualVLA as first registered: half the rate in the last stage, whether to think is drawn',
+      ...pruned,
+      sampleSkipping: true,
+      train: { ...kept, optimizer: { lr: 5e-4 } },
+    },
     {
       name: 'no-pruning',
       role: 'distillation alone: reasoning on every frame',
