@@ -10,7 +10,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -32,6 +32,10 @@ const folder = join(flags.work, 'seed-0', 'specialist');
 const from = join(folder, 'train', 'checkpoints', 'last', 'pretrained_model');
 mkdirSync(flags.out, { recursive: true });
 for (const file of FILES) copyFileSync(join(from, file), join(flags.out, file));
+
+// The folder where it was made says nothing to others.
+const config = readFileSync(join(from, 'train_config.json'), 'utf8');
+writeFileSync(join(flags.out, 'train_config.json'), config.replaceAll(`${resolve(flags.work)}/`, `outputs/${STUDY}/`));
 
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
 const { steps, batch_size, seed } = read(join(from, 'train_config.json'));

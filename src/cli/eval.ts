@@ -15,7 +15,7 @@ import { withStopSignal } from './stop-signal.js';
 import { formatSuccessTable } from './success-lines.js';
 
 const EXAMPLES = `Examples:
-  dualvla eval --policy outputs/demo/train --tasks widowx/put-carrot-on-plate,google/pick-coke-can
+  dualvla eval --policy models/specialist --tasks widowx/put-carrot-on-plate,google/pick-coke-can
   dualvla eval --policy outputs/train/2026-01-31/14-05-59_full --tasks all --variants vm,va --episodes 200 --output outputs/eval/full
   dualvla eval --policy outputs/train/... --tasks all --output outputs/eval/full --resume
 

@@ -24,7 +24,7 @@ const EXAMPLES = `Examples:
   dualvla demo                                      demonstrations, training, evaluation, report: all in one
   dualvla rollout --task widowx/put-carrot-on-plate --policy expert --video carrot.mp4
   dualvla train --recipe debug                      train a model in seconds
-  dualvla eval --policy outputs/demo/train          success table of a checkpoint
+  dualvla eval --policy models/specialist           success table of a checkpoint
 `;
 
 const VERBS = [

@@ -12,7 +12,7 @@ import { formatInterval, formatRate, Progress } from './terminal.js';
 const EXAMPLES = `Examples:
   dualvla rollout --task widowx/put-carrot-on-plate --policy expert --video carrot.mp4
   dualvla rollout --task google/open-drawer --variant va --policy random --episodes 20
-  dualvla rollout --task widowx/put-carrot-on-plate --policy outputs/demo/train --episodes 100 --json
+  dualvla rollout --task widowx/put-carrot-on-plate --policy models/specialist --episodes 100 --json
 
 Scenes are numbered within a split; --seed S --episodes N runs S, S+1, ... The same seed is the same scene for every policy.
 `;

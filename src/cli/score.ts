@@ -5,7 +5,7 @@ import { registerScoreKb } from './score-kb.js';
 import { registerScoreRun } from './score-run.js';
 
 const EXAMPLES = `Examples:
-  dualvla eval --policy outputs/demo/train --traces traces.jsonl.gz --episodes 20
+  dualvla eval --policy outputs/demo/seed-0/dualvla/train --traces traces.jsonl.gz --episodes 20
   dualvla score run traces.jsonl.gz                                     R, A, I, RA and VLA Score by the rule judge
   dualvla score run traces.jsonl.gz --judge qwen-vl@http://localhost:8000/v1 --json
   dualvla score calibrate --judge qwen-vl@http://localhost:8000/v1      does that judge notice planted defects?
