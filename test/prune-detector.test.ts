@@ -6,6 +6,7 @@ import {
   boundariesFromPhases,
   boundaryF1,
   DEFAULT_DETECTOR,
+  inputEpisodes,
   openPruneInputs,
   SceneEventModel,
   SceneLayer,
@@ -38,12 +39,11 @@ test('finds events far better than a guess at their density does', async () => {
   for (const input of await openPruneInputs(join(base, 'data'))) {
     const layer = new SceneLayer(input, { kind: 'ddm-net', model });
     expect(layer.warning).toBeNull();
-    for await (const batch of input.batches(0, input.numEpisodes, layer.pictures))
-      for (const { episode, frames } of batch) {
-        const truth = boundariesFromPhases(episode);
-        found.push({ truth, found: layer.boundaries(episode, frames).boundaries ?? [] });
-        guessed.push({ truth, found: Array.from({ length: episode.length >> 1 }, (_, i) => 2 * i + 1) });
-      }
+    for await (const { episode, frames } of inputEpisodes(input, 0, input.numEpisodes, layer.pictures)) {
+      const truth = boundariesFromPhases(episode);
+      found.push({ truth, found: layer.boundaries(episode, frames).boundaries ?? [] });
+      guessed.push({ truth, found: Array.from({ length: episode.length >> 1 }, (_, i) => 2 * i + 1) });
+    }
   }
   const [exact, chance] = [boundaryF1(found, 0).f1, boundaryF1(guessed, 0).f1];
   expect(exact).toBeGreaterThan(0.6);

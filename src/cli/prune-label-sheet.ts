@@ -53,8 +53,15 @@ async function labelSheet(name: string, flags: SheetFlags): Promise<void> {
   const out = required(flags.out, '--out <file>');
   const wanted = required(flags.episode, '--episode <n>');
   refuseExisting([out], flags.overwrite);
-  const { checkBoundaries, MotionLayer, openPruneInputs, PruneError, readBoundaryLabels, writeContactSheet } =
-    await import('../prune/index.js');
+  const {
+    checkBoundaries,
+    inputEpisodes,
+    MotionLayer,
+    openPruneInputs,
+    PruneError,
+    readBoundaryLabels,
+    writeContactSheet,
+  } = await import('../prune/index.js');
   const inputs = await openPruneInputs(await datasetFolder(name));
   const input = inputs.find((one) => one.name === flags.folder);
   if (!input)
@@ -67,9 +74,11 @@ async function labelSheet(name: string, flags: SheetFlags): Promise<void> {
   if (camera === undefined) throw new CommandError(`${input.label} has no camera`);
   const given = flags.labels === undefined ? [] : readBoundaryLabels(flags.labels);
   const line = given.find(({ folder, episode }) => folder === input.name && episode === wanted);
-  for await (const [one] of input.batches(wanted, wanted + 1, { cameras: [camera], size: flags.size })) {
-    if (!one?.frames) throw new CommandError(`${input.label}: episode ${wanted} has no pictures`);
-    const { episode, frames } = one;
+  for await (const { episode, frames } of inputEpisodes(input, wanted, wanted + 1, {
+    cameras: [camera],
+    size: flags.size,
+  })) {
+    if (!frames) throw new CommandError(`${input.label}: episode ${wanted} has no pictures`);
     if (line) checkBoundaries(line.boundaries, episode.length, { file: flags.labels as string, episode: wanted });
     let motion = null;
     let without = '';

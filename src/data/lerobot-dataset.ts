@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type DatasetInfo, fillPath, readInfo } from './dataset-info.js';
+import { readVideoEpisodes, runsOf, VideoChecks, type VideoPictures } from './dataset-videos.js';
 import type { Column, Episode, ImageSequence } from './episode.js';
 import {
   type ColumnOrigin,
@@ -39,7 +40,6 @@ import { checkTotals, readStats } from './lerobot-checks.js';
 import { type EpisodeRecord, readEpisodes, readTasks } from './lerobot-metadata-files.js';
 import { type ParquetFile, ParquetFiles } from './parquet-read.js';
 import type { FeatureStats } from './statistics.js';
-import { decodeVideo } from './video.js';
 import { datasetState, partialFolder } from './writer-folder.js';
 
 export interface ReadEpisodeOptions {
@@ -48,9 +48,6 @@ export interface ReadEpisodeOptions {
   /** Scales pictures to a square of this size; their own size if absent. */
   readonly imageSize?: number;
 }
-
-/** Pixels decoded at a time to see that a video decodes. */
-const CHECK_BYTES = 64 << 20;
 
 /** Values of a column, one a row, or all numbers in a row. */
 type Values = readonly unknown[] | NumericArray;
@@ -242,47 +239,62 @@ export class LeRobotDataset {
     cameras: readonly string[],
     imageSize?: number,
   ): Promise<Record<string, ImageSequence>[]> {
-    const records = this.#records(range);
-    const result: Record<string, ImageSequence>[] = records.map(() => ({}));
-    for (const camera of cameras) {
-      const key = this.cameras[camera];
-      const feature = key === undefined ? undefined : this.features[key];
-      if (key === undefined || !feature)
-        throw new RangeError(
-          `No camera "${camera}" in ${this.folder}; it has: ${Object.keys(this.cameras).join(', ') || 'none'}`,
-        );
-      const [ownHeight = 0, ownWidth = 0] = pictureSize(feature);
-      const width = imageSize ?? ownWidth;
-      const height = imageSize ?? ownHeight;
-      const read = feature.dtype === 'video' ? this.#readVideo : this.#readPictures;
-      const sequences = await read.call(this, records, key, width, height);
-      sequences.forEach((data, i) => {
-        (result[i] as Record<string, ImageSequence>)[camera] = { width, height, data };
-      });
-    }
+    const result = [];
+    for await (const images of this.imagesOf(range, cameras, { imageSize })) result.push(images);
     return result;
+  }
+
+  /** The same episode by episode, as they are decoded. @param options.threads of each camera's decoder; default as many as there are cores */
+  async *imagesOf(
+    range: EpisodeRange,
+    cameras: readonly string[],
+    options: { readonly imageSize?: number | undefined; readonly threads?: number | undefined } = {},
+  ): AsyncGenerator<Record<string, ImageSequence>> {
+    const records = this.#records(range);
+    const sequences = cameras.map((camera) => this.#sequences(records, camera, options));
+    try {
+      for (let i = 0; i < records.length; i++) {
+        const images: Record<string, ImageSequence> = {};
+        for (const [c, sequence] of sequences.entries())
+          images[cameras[c] as string] = (await sequence.next()).value as ImageSequence;
+        yield images;
+      }
+      // A video's end is looked at when nothing more is asked of it.
+      for (const sequence of sequences) await sequence.next();
+    } finally {
+      for (const sequence of sequences) await sequence.return(undefined);
+    }
+  }
+
+  async *#sequences(
+    records: readonly EpisodeRecord[],
+    camera: string,
+    { imageSize, threads }: { readonly imageSize?: number | undefined; readonly threads?: number | undefined },
+  ): AsyncGenerator<ImageSequence> {
+    const key = this.cameras[camera];
+    const feature = key === undefined ? undefined : this.features[key];
+    if (key === undefined || !feature)
+      throw new RangeError(
+        `No camera "${camera}" in ${this.folder}; it has: ${Object.keys(this.cameras).join(', ') || 'none'}`,
+      );
+    const [ownHeight = 0, ownWidth = 0] = pictureSize(feature);
+    const size: VideoPictures = { width: imageSize ?? ownWidth, height: imageSize ?? ownHeight, threads };
+    const all =
+      feature.dtype === 'video' ? readVideoEpisodes(this, records, key, size) : this.#readPictures(records, key, size);
+    for await (const data of all) yield { width: size.width, height: size.height, data };
   }
 
   /**
    * Decodes an episode's frames of one camera at their own size and lets go of them: throws what `readImages` throws where one does not decode.
-   * Memory is that of a few frames, however long the episode.
+   * Memory is that of a few frames, however long the episode. @param videos shared by episodes checked in order
    */
-  async checkFrames(record: EpisodeRecord, camera: string): Promise<void> {
+  async checkFrames(record: EpisodeRecord, camera: string, videos = new VideoChecks(this, 1)): Promise<void> {
     const key = this.cameras[camera] as string;
+    if (this.features[key]?.dtype === 'video') return videos.check(record, key);
     const [height, width] = pictureSize(this.features[key] as Feature);
-    if (this.features[key]?.dtype !== 'video') {
-      const encoded = await this.encodedPictures(record, key);
-      for (const [frame, bytes] of encoded.entries())
-        await this.#decodePicture(bytes, { record, key, frame, width, height });
-      return;
-    }
-    const path = this.#presentVideo(record, key);
-    const from = record.videos[key]?.fromTimestamp ?? 0;
-    const batch = Math.max(1, Math.floor(CHECK_BYTES / (width * height * 3)));
-    for (let first = 0; first < record.length; first += batch) {
-      const numFrames = Math.min(batch, record.length - first);
-      await decodeVideo({ path, from: from + first / this.fps, numFrames, fps: this.fps, width, height });
-    }
+    const encoded = await this.encodedPictures(record, key);
+    for (const [frame, bytes] of encoded.entries())
+      await this.#decodePicture(bytes, { record, key, frame, width, height });
   }
 
   #records({ from, to }: EpisodeRange): EpisodeRecord[] {
@@ -378,13 +390,11 @@ export class LeRobotDataset {
     };
   }
 
-  async #readPictures(
+  async *#readPictures(
     records: readonly EpisodeRecord[],
     key: string,
-    width: number,
-    height: number,
-  ): Promise<Uint8Array[]> {
-    const result: Uint8Array[] = [];
+    { width, height }: VideoPictures,
+  ): AsyncGenerator<Uint8Array> {
     const size = width * height * 3;
     for (const record of records) {
       const encoded = await this.encodedPictures(record, key);
@@ -395,9 +405,8 @@ export class LeRobotDataset {
         if (t === 0) data = new Uint8Array(record.length * size);
         data.set(pixels, t * size);
       }
-      result.push(data);
+      yield data;
     }
-    return result;
   }
 
   /** One picture's pixels. Throws CorruptDatasetError naming the frame. */
@@ -414,40 +423,6 @@ export class LeRobotDataset {
       throw new CorruptDatasetError(what, { ...origin, frame, field, cause });
     }
   }
-
-  /** `videoPath`, and that it is there. */
-  #presentVideo(record: EpisodeRecord, key: string): string {
-    const path = this.videoPath(record, key);
-    if (existsSync(path)) return path;
-    throw new MissingDatasetError('The video is missing', { file: path, episode: record.index, field: key });
-  }
-
-  async #readVideo(
-    records: readonly EpisodeRecord[],
-    key: string,
-    width: number,
-    height: number,
-  ): Promise<Uint8Array[]> {
-    const result: Uint8Array[] = [];
-    const size = width * height * 3;
-    // After edits an episode need not begin where the one before it ends.
-    const continues = (previous: EpisodeRecord, record: EpisodeRecord): boolean =>
-      this.videoPath(previous, key) === this.videoPath(record, key) &&
-      Math.abs((record.videos[key]?.fromTimestamp ?? 0) - (previous.videos[key]?.toTimestamp ?? -1)) < 0.25 / this.fps;
-    for (const group of runsOf(records, continues)) {
-      const first = group[0] as EpisodeRecord;
-      const path = this.#presentVideo(first, key);
-      const numFrames = group.reduce((sum, record) => sum + record.length, 0);
-      const from = first.videos[key]?.fromTimestamp ?? 0;
-      const frames = await decodeVideo({ path, from, numFrames, fps: this.fps, width, height });
-      let at = 0;
-      for (const record of group) {
-        result.push(frames.subarray(at * size, (at + record.length) * size));
-        at += record.length;
-      }
-    }
-    return result;
-  }
 }
 
 /** Index of the first frame of the file in which each episode lies. */
@@ -459,17 +434,6 @@ function fileStarts(episodes: readonly EpisodeRecord[]): Float64Array {
     starts[i] = continues ? (starts[i - 1] as number) : fromIndex;
   }
   return starts;
-}
-
-/** Splits a list where an item does not continue the one before it. */
-function runsOf<T>(items: readonly T[], continues: (previous: T, item: T) => boolean): T[][] {
-  const runs: T[][] = [];
-  for (const item of items) {
-    const run = runs.at(-1);
-    if (run && continues(run.at(-1) as T, item)) run.push(item);
-    else runs.push([item]);
-  }
-  return runs;
 }
 
 /** [height, width] of a picture feature, whatever order its names give. */

@@ -1,46 +1,45 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { readAhead } from './read-ahead.js';
+import { mapAhead } from './read-ahead.js';
 
-describe('readAhead', () => {
-  const log: string[] = [];
-  async function* numbers(failAt = -1): AsyncGenerator<number> {
-    try {
-      for (let i = 0; i < 3; i++) {
-        if (i === failAt) throw new Error(`no ${i}`);
-        log.push(`read ${i}`);
-        await sleep(1);
-        yield i;
-      }
-    } finally {
-      log.push('closed');
+describe('mapAhead', () => {
+  async function* waits(...all: number[]): AsyncGenerator<number> {
+    for (const ms of all) {
+      if (ms < 0) throw new Error('no more');
+      yield ms;
     }
   }
-  const take = async (source: AsyncIterable<number>, stopAt = -1): Promise<void> => {
-    for await (const i of source) {
-      await sleep(10);
-      log.push(`used ${i}`);
-      if (i === stopAt) break;
-    }
-  };
 
-  it('keeps the order and reads the next while one is used', async () => {
-    log.length = 0;
-    await take(readAhead(numbers()));
-    expect(log).toEqual(['read 0', 'read 1', 'used 0', 'read 2', 'used 1', 'closed', 'used 2']);
+  it('keeps the order, and works on so many at a time', async () => {
+    let [running, most] = [0, 0];
+    const work = async (ms: number): Promise<number> => {
+      most = Math.max(most, ++running);
+      await sleep(ms);
+      running--;
+      return ms;
+    };
+    const results = [];
+    for await (const result of mapAhead(waits(30, 1, 20, 2, 3), 3, work)) results.push(result);
+    expect(results).toEqual([30, 1, 20, 2, 3]);
+    expect(most).toBe(3);
   });
 
-  it('gives an error its place', async () => {
-    log.length = 0;
-    await expect(take(readAhead(numbers(1)))).rejects.toThrow('no 1');
-    expect(log).toEqual(['read 0', 'closed', 'used 0']);
-  });
-
-  it('closes the source when it is left early, also where that would fail', async () => {
-    log.length = 0;
-    await take(readAhead(numbers()), 0);
-    expect(log.at(-1)).toBe('closed');
-    await take(readAhead(numbers(1)), 0);
-    expect(log.at(-1)).toBe('used 0');
+  it('gives errors of the work and of the source their place, and stops the others', async () => {
+    const stops: boolean[] = [];
+    const work = async (ms: number, stop: AbortSignal): Promise<number> => {
+      await sleep(ms);
+      stops.push(stop.aborted);
+      if (ms === 5) throw new Error('bad');
+      return ms;
+    };
+    const results: number[] = [];
+    const read = async (...all: number[]): Promise<void> => {
+      for await (const result of mapAhead(waits(...all), 2, work)) results.push(result);
+    };
+    await expect(read(1, 5, 60, 1)).rejects.toThrow('bad');
+    expect(results).toEqual([1]);
+    expect(stops).toEqual([false, false, true]);
+    await expect(read(20, -1)).rejects.toThrow('no more');
+    expect(results).toEqual([1, 20]);
   });
 });

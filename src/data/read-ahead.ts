@@ -1,23 +1,37 @@
-/** Reading one item ahead: while the caller works on an item, the next is being read (a video decoded in a process of its own). */
+/** Working ahead: while the caller has one result, the next are being made (videos decoded in processes of their own). */
 
 /**
- * The items of `source` in order; the next is asked for before one is handed out. An error of the source comes where its item would have.
- * Memory: two items at a time.
+ * What `work` makes of the items of `source`, in order, with `width` of them worked on at a time. An error comes where its item's result would
+ * have; by then, or when the caller leaves, `stop` tells the others. Memory: `width` items and their results.
  */
-export async function* readAhead<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+export async function* mapAhead<T, R>(
+  source: AsyncIterable<T>,
+  width: number,
+  work: (item: T, stop: AbortSignal) => Promise<R>,
+): AsyncGenerator<R> {
   const items = source[Symbol.asyncIterator]();
-  let next = items.next();
+  const stopping = new AbortController();
+  const running: Promise<R>[] = [];
+  const start = (result: Promise<R>): void => {
+    result.catch(() => undefined);
+    running.push(result);
+  };
+  let isOpen = true;
   try {
     for (;;) {
-      const { done, value } = await next;
-      if (done) return;
-      next = items.next();
-      // It is looked at when its turn comes; until then it is not unhandled.
-      next.catch(() => undefined);
-      yield value;
+      while (isOpen && running.length < width) {
+        const next = await items.next().catch((error: unknown) => ({ done: true as const, error }));
+        isOpen = !next.done;
+        if (!next.done) start(work(next.value, stopping.signal));
+        else if ('error' in next) start(Promise.reject(next.error));
+      }
+      const first = running.shift();
+      if (!first) return;
+      yield await first;
     }
   } finally {
-    await next.catch(() => undefined);
+    stopping.abort();
+    await Promise.allSettled(running);
     await items.return?.();
   }
 }

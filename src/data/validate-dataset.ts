@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { type DatasetInfo, fillPath, STATS_FILE, TASKS_FILE } from './dataset-info.js';
+import { VideoChecks } from './dataset-videos.js';
 import { frameAt, validateEpisode } from './episode.js';
 import { DataError } from './errors.js';
 import {
@@ -39,6 +40,9 @@ export interface DatasetProblem {
   /** What mends it. */
   readonly fix: string;
 }
+
+/** Episodes whose video one process decodes. */
+const CHECKED_TOGETHER = 64;
 
 export interface ValidateOptions {
   /** Decode every picture; otherwise those of the first and last episode. */
@@ -89,12 +93,13 @@ export async function validateDataset(folder: string, options: ValidateOptions =
   await attempt('videos', () => checkVideos(opened, report));
   const signals = new SignalChecks(opened.features[STATE_KEY]?.names);
   const statistics = new EpisodeStatisticsCheck(opened);
+  const videos = new VideoChecks(opened, options.decodeAll ? CHECKED_TOGETHER : 1);
   for (const record of opened.episodes) {
     const decode = options.decodeAll || record.index === 0 || record.index === opened.numEpisodes - 1;
     await attempt('episodes', async () => {
       const episode = await opened.episode(record.index);
       const cameras = decode ? Object.keys(opened.cameras) : [];
-      for (const camera of cameras) await opened.checkFrames(record, camera);
+      for (const camera of cameras) await opened.checkFrames(record, camera, videos);
       // Without pictures there is nothing to hold against the camera features.
       const features = decode
         ? opened.features
@@ -111,6 +116,7 @@ export async function validateDataset(folder: string, options: ValidateOptions =
       frameAt(episode, episode.length - 1);
     });
   }
+  await videos.close();
   for (const { code, episode, frame, message } of signals.finish()) {
     const record = opened.episodes[episode];
     report('warning', code, message, { file: record && opened.dataPath(record), episode, frame });

@@ -99,16 +99,21 @@ function flowSum(a: Float32Array, b: Float32Array): number {
 export function flowField(a: Float32Array, b: Float32Array): Float32Array {
   const flow = new Float32Array(2 * (GRID / CELL) ** 2);
   let cell = 0;
-  const pixel = (image: Float32Array, x: number, y: number): number =>
-    image[Math.min(Math.max(y, 0), GRID - 1) * GRID + Math.min(Math.max(x, 0), GRID - 1)] as number;
   for (let cy = 0; cy < GRID; cy += CELL) {
     for (let cx = 0; cx < GRID; cx += CELL) {
       let [xx, xy, yy, xt, yt] = [0, 0, 0, 0, 0];
       for (let y = cy; y < cy + CELL; y++) {
+        const row = y * GRID;
+        // At the border the picture repeats.
+        const up = Math.max(y - 1, 0) * GRID;
+        const down = Math.min(y + 1, GRID - 1) * GRID;
         for (let x = cx; x < cx + CELL; x++) {
-          const ix = (pixel(a, x + 1, y) - pixel(a, x - 1, y) + pixel(b, x + 1, y) - pixel(b, x - 1, y)) / 4;
-          const iy = (pixel(a, x, y + 1) - pixel(a, x, y - 1) + pixel(b, x, y + 1) - pixel(b, x, y - 1)) / 4;
-          const it = pixel(b, x, y) - pixel(a, x, y);
+          const left = row + Math.max(x - 1, 0);
+          const right = row + Math.min(x + 1, GRID - 1);
+          const ix = ((a[right] as number) - (a[left] as number) + (b[right] as number) - (b[left] as number)) / 4;
+          const iy =
+            ((a[down + x] as number) - (a[up + x] as number) + (b[down + x] as number) - (b[up + x] as number)) / 4;
+          const it = (b[row + x] as number) - (a[row + x] as number);
           xx += ix * ix;
           xy += ix * iy;
           yy += iy * iy;

@@ -5,13 +5,19 @@
  * Two passes: labels first (random pruning needs all of them), then the reasoning's statistics before and after.
  */
 import { REASONING_TEXT_KEY } from '../data/index.js';
-import { readAhead } from '../data/read-ahead.js';
+import { mapAhead } from '../data/read-ahead.js';
 import { type CombineOptions, combineLayers, DEFAULT_TOLERANCE, type EpisodeLabels } from './dual-layer-pruning.js';
 import { PruneError } from './errors.js';
 import { bitsToText, type KeepLabels, keepLabels } from './keep-labels.js';
 import type { JournalHeader, LayerJournal, LayerRecord, Shard } from './layer-journal.js';
 import { MotionLayer, type MotionOptions } from './motion-layer.js';
-import type { EpisodeOrigin, PruneInput } from './prune-input.js';
+import {
+  type EpisodeOrigin,
+  type InputBatch,
+  type InputEpisode,
+  inputEpisodes,
+  type PruneInput,
+} from './prune-input.js';
 import { fieldStatistics, type ReasoningFieldStatistics } from './reasoning-fields.js';
 import { ReasoningCounter, type ReasoningStatistics } from './reasoning-statistics.js';
 import { SceneLayer, type SceneSource, sceneFacts } from './scene-layer.js';
@@ -144,24 +150,18 @@ export async function findLayers(
     const sceneLayer = new SceneLayer(input, scene);
     const motionLayer = motion === 'none' ? null : new MotionLayer(input, motion);
     for (const warning of [sceneLayer.warning, motionLayer?.warning]) if (warning) options.onWarning?.(warning);
-    for await (const batch of readAhead(input.batches(from, to, sceneLayer.pictures))) {
+    const { pictures } = sceneLayer;
+    const layersOf = async (batch: InputBatch, stop: AbortSignal): Promise<LayerRecord[]> => {
+      const records: LayerRecord[] = [];
+      for await (const one of batch) {
+        stop.throwIfAborted();
+        signal?.throwIfAborted();
+        records.push(recordOf(one, sceneLayer, motionLayer));
+      }
+      return records;
+    };
+    for await (const records of mapAhead(input.batches(from, to, pictures), input.lanes(pictures), layersOf)) {
       signal?.throwIfAborted();
-      const records = batch.map(({ episode, frames, origin }): LayerRecord => {
-        const { boundaries, score: sceneScore } = sceneLayer.boundaries(episode, frames);
-        const moved = motionLayer?.labels(episode);
-        return {
-          folder: input.name,
-          episode: episode.index,
-          task: episode.task,
-          numFrames: episode.length,
-          boundaries,
-          sceneScore,
-          motion: moved?.labels ?? null,
-          motionScore: moved?.score ?? null,
-          gripperChange: moved?.gripperChange ?? null,
-          origin,
-        };
-      });
       journal?.append(records);
       found.push(...records);
       done += byFrames ? records.reduce((sum, { numFrames }) => sum + numFrames, 0) : records.length;
@@ -169,6 +169,27 @@ export async function findLayers(
     }
   }
   return found;
+}
+
+function recordOf(
+  { episode, frames, origin }: InputEpisode,
+  scene: SceneLayer,
+  motion: MotionLayer | null,
+): LayerRecord {
+  const { boundaries, score: sceneScore } = scene.boundaries(episode, frames);
+  const moved = motion?.labels(episode);
+  return {
+    folder: scene.input.name,
+    episode: episode.index,
+    task: episode.task,
+    numFrames: episode.length,
+    boundaries,
+    sceneScore,
+    motion: moved?.labels ?? null,
+    motionScore: moved?.score ?? null,
+    gripperChange: moved?.gripperChange ?? null,
+    origin,
+  };
 }
 
 /** Prunes: finds both layers and combines them. Throws what `findLayers` and `combineLayers` throw. */
@@ -285,15 +306,13 @@ async function reasoningStatistics(
   const fields = fieldStatistics();
   let at = 0;
   for (const input of inputs)
-    for await (const batch of input.batches(0, input.numEpisodes, null)) {
+    for await (const { episode } of inputEpisodes(input, 0, input.numEpisodes, null)) {
       signal?.throwIfAborted();
-      for (const { episode } of batch) {
-        const texts = episode.columns[REASONING_TEXT_KEY]?.values as readonly string[];
-        const { keep } = episodes[at++] as PrunedEpisode;
-        before.add(texts);
-        after.add(texts.map((text, t) => (keep[t] === 1 ? text : '')));
-        fields.add(texts, keep);
-      }
+      const texts = episode.columns[REASONING_TEXT_KEY]?.values as readonly string[];
+      const { keep } = episodes[at++] as PrunedEpisode;
+      before.add(texts);
+      after.add(texts.map((text, t) => (keep[t] === 1 ? text : '')));
+      fields.add(texts, keep);
     }
   return { reasoning: { before: before.statistics(), after: after.statistics() }, fields: fields.statistics() };
 }

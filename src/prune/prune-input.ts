@@ -7,6 +7,7 @@
  * Knows nothing about labels.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { SourceEpisode } from '../data/convert-source.js';
 import { datasetFolders } from '../data/dataset-folders.js';
@@ -35,7 +36,7 @@ import { folderName } from './boundary-labels.js';
 import { PruneError } from './errors.js';
 import type { MotionDataset } from './motion-layer.js';
 import type { SceneFrames } from './scene-events.js';
-import { checkCameras, interleave, readSceneFrames, type SceneFrameOptions } from './scene-frames.js';
+import { checkCameras, interleave, type SceneFrameOptions, sceneFramesOf } from './scene-frames.js';
 
 /** One episode, without pixels; `frames` where pictures were asked for. */
 export interface InputEpisode {
@@ -53,6 +54,9 @@ export interface EpisodeOrigin {
   readonly firstStep: number;
 }
 
+/** Consecutive episodes; can be gone through once. */
+export type InputBatch = AsyncIterable<InputEpisode>;
+
 export interface PruneInput extends MotionDataset {
   /** The folder's name in labels; "" for a lone data set. */
   readonly name: string;
@@ -65,8 +69,10 @@ export interface PruneInput extends MotionDataset {
   readonly hasReasoning: boolean;
   /** Whether episodes know which ones of an annotation file they are. */
   readonly hasOrigins: boolean;
-  /** Episodes [from, to) in order, some at a time. */
-  batches(from: number, to: number, pictures: SceneFrameOptions | null): AsyncGenerator<InputEpisode[]>;
+  /** Batches that may be worked on side by side with profit, for these pictures. */
+  lanes(pictures: SceneFrameOptions | null): number;
+  /** Episodes [from, to) in order, some at a time; pictures of a batch are decoded as its episodes are asked for. */
+  batches(from: number, to: number, pictures: SceneFrameOptions | null): AsyncGenerator<InputBatch>;
   /** The episodes with their pictures as they are stored, for a copy. */
   source(): EpisodeSource;
 }
@@ -79,13 +85,41 @@ export interface OpenInputsOptions extends RldsSourceOptions {
 /** Frames of a batch at most; one longer episode is a batch of its own. */
 const BATCH_FRAMES = 2048;
 const BATCH_EPISODES = 32;
-/** Pixels of a batch at most, likewise; the next batch is read meanwhile. */
+/** Pixels of a batch at most, likewise, where its pictures are read before it is handed out. */
 const BATCH_BYTES = 64 << 20;
+/** The same of videos: a batch is decoded by a process of its own, whose start costs about as much as a hundred frames. */
+const VIDEO_BATCH_FRAMES = 4096;
+const VIDEO_BATCH_EPISODES = 128;
+const LEAST_VIDEO_FRAMES = 128;
+/** Videos that are decoded side by side, one thread each: it costs less than one after the other with many threads. */
+const CORES = availableParallelism();
+const VIDEO_LANES = Math.min(CORES, 8);
 
-/** Frames of a batch. */
-function batchFrames(pictures: SceneFrameOptions | null): number {
-  if (!pictures) return BATCH_FRAMES;
-  return Math.min(BATCH_FRAMES, Math.floor(BATCH_BYTES / (pictures.size ** 2 * 3 * pictures.cameras.length)));
+/** Episodes [from, to) of an input, one after the other. */
+export async function* inputEpisodes(
+  input: PruneInput,
+  from: number,
+  to: number,
+  pictures: SceneFrameOptions | null,
+): AsyncGenerator<InputEpisode> {
+  for await (const batch of input.batches(from, to, pictures)) yield* batch;
+}
+
+/** Ranges of consecutive episodes with at most that many frames and episodes; a longer episode is one of its own. */
+function rangesOf(
+  lengths: readonly number[],
+  from: number,
+  most: { readonly frames: number; readonly episodes: number },
+): { from: number; to: number }[] {
+  const ranges: { from: number; to: number }[] = [];
+  let frames = 0;
+  for (const [i, length] of lengths.entries()) {
+    const last = ranges.at(-1);
+    if (last && frames + length <= most.frames && last.to - last.from < most.episodes) last.to++;
+    else ranges.push({ from: from + i, to: from + i + 1 });
+    frames = last === ranges.at(-1) ? frames + length : length;
+  }
+  return ranges;
 }
 
 /** Opens what lies at `root`: one data set, or a folder of LeRobot v3.0 ones. Throws what the readers throw. */
@@ -130,29 +164,59 @@ export function leRobotInput(dataset: LeRobotDataset, name: string): PruneInput 
       const stats = dataset.stats[feature];
       return stats && [stats.min, stats.max];
     },
+    lanes: (pictures) => (pictures && areVideos(dataset.features, pictures) ? VIDEO_LANES : 2),
     async *batches(from, to, pictures) {
-      const most = batchFrames(pictures);
-      for (let at = from; at < to; ) {
-        let end = at;
-        let frames = 0;
-        while (end < to && end - at < BATCH_EPISODES) {
-          frames += dataset.episodes[end]?.length ?? 0;
-          if (end > at && frames > most) break;
-          end++;
-        }
-        const range = { from: at, to: end };
-        const episodes = await dataset.readEpisodes(range);
-        const read = pictures && (await readSceneFrames(dataset, range, pictures));
-        yield episodes.map((episode, i) => ({
+      const lengths = dataset.episodes.slice(from, to).map(({ length }) => length);
+      const areDecoded = pictures !== null && areVideos(dataset.features, pictures);
+      const ranges = rangesOf(lengths, from, areDecoded ? videoBatch(lengths) : pictureBatch(pictures));
+      const threads = Math.max(1, Math.floor(CORES / Math.min(ranges.length, VIDEO_LANES)));
+      for (const range of ranges) {
+        const episodes = (await dataset.readEpisodes(range)).map((episode, i) => ({
           episode: declared ? withEmptyText(reasoned(episode)) : episode,
-          frames: read?.[i] ?? null,
-          origin: origins[at + i] ?? null,
+          origin: origins[range.from + i] ?? null,
         }));
-        at = end;
+        const frames = pictures && sceneFramesOf(dataset, range, pictures, areDecoded ? threads : undefined);
+        yield withFrames(episodes, frames && !areDecoded ? await held(frames) : frames);
       }
     },
     source: () => withTexts(leRobotSource(dataset)),
   };
+}
+
+/** Whether the cameras are all stored as videos. */
+const areVideos = (features: Features, { cameras }: SceneFrameOptions): boolean =>
+  Object.entries(features).every(([key, { dtype }]) => dtype !== 'image' || !cameras.includes(cameraName(key)));
+
+/** Videos in equal shares for all lanes where the data set is small. */
+function videoBatch(lengths: readonly number[]): { frames: number; episodes: number } {
+  const share = Math.ceil(lengths.reduce((sum, length) => sum + length, 0) / VIDEO_LANES);
+  return { frames: Math.min(VIDEO_BATCH_FRAMES, Math.max(LEAST_VIDEO_FRAMES, share)), episodes: VIDEO_BATCH_EPISODES };
+}
+
+function pictureBatch(pictures: SceneFrameOptions | null): { frames: number; episodes: number } {
+  const bytes = pictures ? pictures.size ** 2 * 3 * pictures.cameras.length : 0;
+  return { frames: Math.min(BATCH_FRAMES, Math.floor(BATCH_BYTES / bytes)), episodes: BATCH_EPISODES };
+}
+
+/** The same, read at once. */
+async function held<T>(items: AsyncIterable<T>): Promise<AsyncGenerator<T>> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return (async function* () {
+    yield* all;
+  })();
+}
+
+/** Episodes with the pictures that come one after the other. */
+async function* withFrames(
+  episodes: readonly Omit<InputEpisode, 'frames'>[],
+  frames: AsyncGenerator<SceneFrames> | null,
+): AsyncGenerator<InputEpisode> {
+  try {
+    for (const one of episodes) yield { ...one, frames: frames && ((await frames.next()).value as SceneFrames) };
+  } finally {
+    await frames?.return(undefined);
+  }
 }
 
 /** Any other source of episodes. */
@@ -170,12 +234,12 @@ export function sourceInput(source: EpisodeSource, format: string, numFrames: nu
     cameras: camerasOf(features),
     hasReasoning: REASONING_TEXT_KEY in features,
     hasOrigins: format === 'rlds',
+    lanes: (pictures) => (pictures && areVideos(features, pictures) ? VIDEO_LANES : 2),
     async *batches(from, to, pictures) {
       if (pictures) checkCameras(label, camerasOf(features), pictures.cameras);
       for await (const one of own.episodes(from)) {
         if ('leftOut' in one) throw one.leftOut;
-        const frames = pictures && (await decodeFrames(one, pictures));
-        yield [{ episode: { ...one.episode, index: one.index }, frames, origin: originOf(one.note) }];
+        yield alone(one, pictures);
         if (one.index + 1 >= to) return;
       }
     },
@@ -183,9 +247,16 @@ export function sourceInput(source: EpisodeSource, format: string, numFrames: nu
   };
 }
 
+async function* alone(one: SourceEpisode, pictures: SceneFrameOptions | null): AsyncGenerator<InputEpisode> {
+  const frames = pictures && (await decodeFrames(one, pictures));
+  yield { episode: { ...one.episode, index: one.index }, frames, origin: originOf(one.note) };
+}
+
+const cameraName = (key: string): string => key.replace(/^observation\.(images\.)?/, '');
+
 const camerasOf = (features: Features): string[] =>
   Object.entries(features).flatMap(([key, { dtype }]) =>
-    dtype === 'image' || dtype === 'video' ? [key.replace(/^observation\.(images\.)?/, '')] : [],
+    dtype === 'image' || dtype === 'video' ? [cameraName(key)] : [],
   );
 
 async function decodeFrames(
@@ -198,7 +269,8 @@ async function decodeFrames(
     if (!own) throw new PruneError(`The camera "${camera}" is missing`, { file, episode: index });
     const { length: numFrames, fps } = episode;
     if (own.kind === 'video') {
-      const data = await decodeVideo({ path: own.path, from: own.from, numFrames, fps, width: size, height: size });
+      const at = { path: own.path, from: own.from, numFrames, fps };
+      const data = await decodeVideo({ ...at, width: size, height: size, threads: Math.floor(CORES / VIDEO_LANES) });
       sequences.push({ width: size, height: size, data });
       continue;
     }

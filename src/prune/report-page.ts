@@ -6,7 +6,7 @@
  */
 import { writeDurable } from '../data/durable-file.js';
 import type { PruneReport, PruneResult } from './prune-dataset.js';
-import type { PruneInput } from './prune-input.js';
+import { inputEpisodes, type PruneInput } from './prune-input.js';
 import type { ReasoningStatistics } from './reasoning-statistics.js';
 import { escapeHtml, FIGURE_STYLE, timelineFigure } from './timeline-figure.js';
 
@@ -55,8 +55,8 @@ async function figuresOfEpisodes({ inputs, result, camera, perFolder = 3 }: Page
     for (let i = 0; i < numDrawn; i++) {
       const pruned = own[Math.floor((i * own.length) / numDrawn)];
       if (!pruned) continue;
-      for await (const batch of input.batches(pruned.episode, pruned.episode + 1, pictures))
-        for (const { episode, frames } of batch) drawn.push(timelineFigure(episode, pruned, frames));
+      for await (const { episode, frames } of inputEpisodes(input, pruned.episode, pruned.episode + 1, pictures))
+        drawn.push(timelineFigure(episode, pruned, frames));
     }
   }
   return `<p class="note">Bars of the event score are full where an event begins, those of the acceleration (against its mean, dashed) where the motion layer says

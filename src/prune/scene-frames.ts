@@ -15,16 +15,26 @@ export interface SceneFrameOptions {
 export async function readSceneFrames(
   dataset: LeRobotDataset,
   range: { readonly from: number; readonly to: number },
-  { cameras, size }: SceneFrameOptions,
+  options: SceneFrameOptions,
 ): Promise<SceneFrames[]> {
+  const frames = [];
+  for await (const one of sceneFramesOf(dataset, range, options)) frames.push(one);
+  return frames;
+}
+
+/** The same episode by episode, as they are decoded. @param threads of a camera's decoder; default as many as there are cores */
+export async function* sceneFramesOf(
+  dataset: LeRobotDataset,
+  range: { readonly from: number; readonly to: number },
+  { cameras, size }: SceneFrameOptions,
+  threads?: number,
+): AsyncGenerator<SceneFrames> {
   checkCameras(dataset.folder, Object.keys(dataset.cameras), cameras);
-  const episodes = await dataset.readImages(range, cameras, size);
-  return episodes.map((images) =>
-    interleave(
+  for await (const images of dataset.imagesOf(range, cameras, { imageSize: size, threads }))
+    yield interleave(
       cameras.map((camera) => images[camera] as ImageSequence),
       size,
-    ),
-  );
+    );
 }
 
 /** Throws PruneError naming the cameras there are, when one of `cameras` is not among them. @param folder what errors name */
