@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { MissingDatasetError } from './errors.js';
 import type { EpisodeRecord } from './lerobot-metadata-files.js';
-import { checkVideoParts, decodeVideoParts, type VideoPartsOptions } from './video.js';
+import { checkVideoParts, decodeVideoParts, type VideoFilter, type VideoPartsOptions } from './video.js';
 
 /** What is asked of a data set. */
 export interface VideoDataset {
@@ -17,6 +17,7 @@ export interface VideoDataset {
 export interface VideoPictures {
   readonly width: number;
   readonly height: number;
+  readonly filter?: VideoFilter | undefined;
   /** Threads of each process; default as many as there are cores. */
   readonly threads?: number | undefined;
 }

@@ -52,6 +52,12 @@ export interface ReadEpisodeOptions {
 /** Values of a column, one a row, or all numbers in a row. */
 type Values = readonly unknown[] | NumericArray;
 
+/** How pictures are read. */
+export interface ImageOptions extends Partial<Pick<VideoPictures, 'filter' | 'threads'>> {
+  /** Side to which they are scaled; default their own. Threads are those of each camera's decoder. */
+  readonly imageSize?: number | undefined;
+}
+
 /** A run of consecutive episodes that lie in the same files, read together. */
 export interface EpisodeRange {
   readonly from: number;
@@ -244,11 +250,11 @@ export class LeRobotDataset {
     return result;
   }
 
-  /** The same episode by episode, as they are decoded. @param options.threads of each camera's decoder; default as many as there are cores */
+  /** The same episode by episode, as they are decoded. */
   async *imagesOf(
     range: EpisodeRange,
     cameras: readonly string[],
-    options: { readonly imageSize?: number | undefined; readonly threads?: number | undefined } = {},
+    options: ImageOptions = {},
   ): AsyncGenerator<Record<string, ImageSequence>> {
     const records = this.#records(range);
     const sequences = cameras.map((camera) => this.#sequences(records, camera, options));
@@ -269,7 +275,7 @@ export class LeRobotDataset {
   async *#sequences(
     records: readonly EpisodeRecord[],
     camera: string,
-    { imageSize, threads }: { readonly imageSize?: number | undefined; readonly threads?: number | undefined },
+    { imageSize, ...how }: ImageOptions,
   ): AsyncGenerator<ImageSequence> {
     const key = this.cameras[camera];
     const feature = key === undefined ? undefined : this.features[key];
@@ -278,7 +284,7 @@ export class LeRobotDataset {
         `No camera "${camera}" in ${this.folder}; it has: ${Object.keys(this.cameras).join(', ') || 'none'}`,
       );
     const [ownHeight = 0, ownWidth = 0] = pictureSize(feature);
-    const size: VideoPictures = { width: imageSize ?? ownWidth, height: imageSize ?? ownHeight, threads };
+    const size: VideoPictures = { width: imageSize ?? ownWidth, height: imageSize ?? ownHeight, ...how };
     const all =
       feature.dtype === 'video' ? readVideoEpisodes(this, records, key, size) : this.#readPictures(records, key, size);
     for await (const data of all) yield { width: size.width, height: size.height, data };

@@ -132,6 +132,8 @@ export async function concatVideos(
   renameSync(temporary, output);
 }
 
+export type VideoFilter = 'bicubic' | 'area';
+
 export interface DecodeVideoOptions {
   readonly path: string;
   /** Time of the first frame, seconds. */
@@ -141,6 +143,8 @@ export interface DecodeVideoOptions {
   /** Size of the decoded pictures; the video is scaled to it. */
   readonly width: number;
   readonly height: number;
+  /** How pictures are made smaller; default bicubic. The mean over areas takes a third of its time, and aliases less. */
+  readonly filter?: VideoFilter | undefined;
   /** Threads that decode; default as many as there are cores. One is the cheapest where several videos are decoded side by side. */
   readonly threads?: number | undefined;
 }
@@ -322,9 +326,9 @@ function tooShort({ path, from, fps }: VideoPartsOptions, part: VideoPart, first
  * tolerance; the parts before it have been given by then.
  */
 export async function* decodeVideoParts(options: VideoPartsOptions): AsyncGenerator<Uint8Array> {
-  const { path, parts, width, height } = options;
+  const { path, parts, width, height, filter = 'bicubic' } = options;
   const frameBytes = width * height * 3;
-  const args = decodeArguments(options, `,scale=${width}:${height}:flags=bicubic`);
+  const args = decodeArguments(options, `,scale=${width}:${height}:flags=${filter}`);
   const run = new Decoding([...args, '-f', 'rawvideo', '-pix_fmt', 'rgb24', ...BUFFERED, 'pipe:1'], path, true);
   try {
     const pixels = new ByteStream(run.child.stdout as Readable);

@@ -261,7 +261,7 @@ const camerasOf = (features: Features): string[] =>
 
 async function decodeFrames(
   { episode, frames, file, index }: SourceEpisode,
-  { cameras, size }: SceneFrameOptions,
+  { cameras, size, filter }: SceneFrameOptions,
 ): Promise<SceneFrames> {
   const sequences = [];
   for (const camera of cameras) {
@@ -269,7 +269,7 @@ async function decodeFrames(
     if (!own) throw new PruneError(`The camera "${camera}" is missing`, { file, episode: index });
     const { length: numFrames, fps } = episode;
     if (own.kind === 'video') {
-      const at = { path: own.path, from: own.from, numFrames, fps };
+      const at = { path: own.path, from: own.from, numFrames, fps, filter };
       const data = await decodeVideo({ ...at, width: size, height: size, threads: Math.floor(CORES / VIDEO_LANES) });
       sequences.push({ width: size, height: size, data });
       continue;

@@ -9,6 +9,8 @@ import type { SceneFrames } from './scene-events.js';
 export interface SceneFrameOptions {
   readonly cameras: readonly string[];
   readonly size: number;
+  /** How videos are made smaller; default bicubic. */
+  readonly filter?: 'area';
 }
 
 /** Frames of episodes [from, to). Throws PruneError when a camera is not there. */
@@ -26,11 +28,11 @@ export async function readSceneFrames(
 export async function* sceneFramesOf(
   dataset: LeRobotDataset,
   range: { readonly from: number; readonly to: number },
-  { cameras, size }: SceneFrameOptions,
+  { cameras, size, filter }: SceneFrameOptions,
   threads?: number,
 ): AsyncGenerator<SceneFrames> {
   checkCameras(dataset.folder, Object.keys(dataset.cameras), cameras);
-  for await (const images of dataset.imagesOf(range, cameras, { imageSize: size, threads }))
+  for await (const images of dataset.imagesOf(range, cameras, { imageSize: size, filter, threads }))
     yield interleave(
       cameras.map((camera) => images[camera] as ImageSequence),
       size,

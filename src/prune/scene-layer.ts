@@ -177,6 +177,8 @@ function picturesFor(source: SceneSource, input: PruneInput): SceneFrameOptions 
       return { cameras: source.cameras ?? only, size };
     }
     case 'motion-energy':
+      // The mean over areas is all that a motion's energy needs.
+      return { cameras: [source.camera ?? input.cameras[0] ?? ''], size: PIXELS, filter: 'area' };
     case 'kts': {
       const camera = source.camera ?? input.cameras[0] ?? '';
       const encoder = source.kind === 'kts' && typeof source.features !== 'string' ? source.features : null;
