@@ -61,7 +61,10 @@ test('runs, is stopped, continues, and has nothing left to do', { timeout: 500_0
   const page = readFileSync(report, 'utf8');
   expect(page.match(/<video src="data:video\/mp4;base64,/g)).toHaveLength(2);
   expect(page).toMatch(/<svg class="loss"/);
-  expect(page).not.toMatch(/NaN|undefined|Infinity/);
+  // not in the bytes of pictures and videos, where these letters stand by chance
+  const words = page.replaceAll(/base64,[\w+/=]+/g, '');
+  expect(words).toContain('<video');
+  expect(words.match(/.{0,80}(NaN|undefined|Infinity).{0,80}/)?.[0]).toBeUndefined();
 
   const result = JSON.parse(readFileSync(join(folder, 'out', 'result.json'), 'utf8'));
   expect(Object.keys(result)).toEqual(['recipe', 'seed', 'commit', 'engine', 'seconds', 'models', 'pruning']);
