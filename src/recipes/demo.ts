@@ -27,7 +27,7 @@ export function storyModels(regime: Regime, own: Record<(typeof STORY)[number], 
 
 export function demo(): Study {
   const study = paper('discrete');
-  const models = storyModels('discrete', { specialist: {}, base: { steps: 400 }, dualvla: { steps: 800 } });
+  const models = storyModels('discrete', { specialist: {}, base: { steps: 400 }, dualvla: { steps: 600 } });
   return {
     ...study,
     name: 'demo',
