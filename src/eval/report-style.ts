@@ -45,7 +45,7 @@ svg .small { font-size: 11.5px; fill: var(--faint); }
 svg .radar { fill-opacity: .1; stroke-width: 2.2; }
 svg .spoke { fill: none; stroke: var(--line); }
 svg .dot { fill: var(--ink); opacity: .55; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 24px; align-items: start; }
+.half { max-width: 540px; margin-bottom: 18px; }
 .scroll { overflow-x: auto; }
 th { text-align: left; font-weight: 600; padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); }
 table.numbers { font-variant-numeric: tabular-nums; font-size: 14px; }
@@ -95,5 +95,5 @@ tr:last-child td { border-bottom: 0; }
 code, pre { font: 13.5px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 pre { background: var(--track); border-radius: 8px; padding: 10px 14px; white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0 16px; }
 #next p { margin: 0; }
-@media (max-width: 640px) { header, main { padding-left: 14px; padding-right: 14px; } section { padding: 18px 16px; } h1 { font-size: 27px; } svg.bars { min-width: 720px; } #success, .wide { overflow-x: auto; } .pair { grid-template-columns: 1fr; } .columns { grid-template-columns: 1fr; } }
+@media (max-width: 640px) { header, main { padding-left: 14px; padding-right: 14px; } section { padding: 18px 16px; } h1 { font-size: 27px; } svg.bars { min-width: 720px; } #success, .wide { overflow-x: auto; } .pair { grid-template-columns: 1fr; } }
 `;

@@ -237,7 +237,7 @@ export function pruningSection(reports: ReadonlyMap<string, PruneReport>): Secti
   return {
     id: 'pruning',
     title: 'Where reasoning is kept',
-    body: html`<div class="columns">${keptChart(prunings)}<div>${toHtml(table)}</div></div>`,
+    body: html`<div class="half">${keptChart(prunings)}</div><div class="wide">${toHtml(table)}</div>`,
   };
 }
 
