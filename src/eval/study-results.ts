@@ -152,6 +152,16 @@ export const HYPOTHESES: readonly Hypothesis[] = [
     ],
   },
   {
+    id: 'H3-long',
+    claim: 'the same with twice the steps in the last stage',
+    parts: [{ a: 'dualvla-long', b: 'specialist', measure: 'success', side: 'above', margin: 3 }],
+    beside: [
+      { a: 'dualvla-long', b: 'continued', measure: 'success' },
+      { a: 'dualvla-long', b: 'dualvla', measure: 'success' },
+      { a: 'dualvla-long', b: 'specialist', measure: 'actionError' },
+    ],
+  },
+  {
     id: 'H4',
     claim: 'dual-layer pruning is better than random pruning in the same proportion',
     parts: [{ a: 'dualvla', b: 'random-pruning', measure: 'success', side: 'above' }],

@@ -112,6 +112,12 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
       train: { ...kept, optimizer: { lr: 5e-4 } },
     },
     {
+      name: 'dualvla-long',
+      role: 'DualVLA with twice the steps in the last stage',
+      ...pruned,
+      train: { ...kept, steps: 2 * length.final },
+    },
+    {
       name: 'no-pruning',
       role: 'distillation alone: reasoning on every frame',
       ...dual,
