@@ -6,7 +6,7 @@
  *
  *   node scripts/make-scene-detector.mjs [--work FOLDER] [--out models/scene-events] [--data-only]
  *
- * One core, about a quarter of an hour; the same numbers every time on the same machine.
+ * One core, about ten minutes; the same numbers every time on the same machine.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
