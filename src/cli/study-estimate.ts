@@ -14,9 +14,9 @@ const FIRST_GUESS: Record<StepKind, number> = {
   demonstrations: 0.07,
   questions: 0.004,
   scene: 0.2,
-  labels: 0.01,
-  train: 0.008,
-  measure: 0.25,
+  labels: 0.02,
+  train: 0.0065,
+  measure: 0.2,
 };
 
 /** Time that a step takes beside what its settings say. */
