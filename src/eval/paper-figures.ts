@@ -61,6 +61,7 @@ export const PAPER_ABLATIONS: readonly PaperAblation[] = [
       full,
       { model: 'no-action-teacher', name: 'no action teacher', figures: [67.8, 26.1, 65.2, 53.0] },
       { model: 'no-reasoning-teacher', name: 'no reasoning teacher', figures: [74.3, 34.7, 30.7, 46.6] },
+      { model: 'action-teacher-alone', name: 'the action teacher on everything', figures: [74.3, 34.7, 30.7, 46.6] },
     ],
   },
 ];

@@ -177,6 +177,15 @@ export const HYPOTHESES: readonly Hypothesis[] = [
     beside: [{ a: 'dualvla', b: 'base', measure: 'multimodal' }],
   },
   {
+    id: 'H5-one',
+    claim: 'with one teacher for everything, the action teacher, multimodal accuracy falls',
+    parts: [{ a: 'action-teacher-alone', b: 'dualvla', measure: 'multimodal', side: 'below' }],
+    beside: [
+      { a: 'action-teacher-alone', b: 'no-reasoning-teacher', measure: 'multimodal' },
+      { a: 'action-teacher-alone', b: 'dualvla', measure: 'success' },
+    ],
+  },
+  {
     id: 'H5-few',
     claim: 'the same where the last stage has few questions and can forget',
     parts: [{ a: 'no-reasoning-teacher-few', b: 'dualvla-few', measure: 'multimodal', side: 'below' }],

@@ -148,6 +148,13 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
       ...drawn,
       actionTeacher: 'specialist',
     },
+    // Eq. 6 with the specialist as the teacher: the other reading of the paper's ablation (docs/replication.md, fourth registration).
+    {
+      name: 'action-teacher-alone',
+      role: 'one teacher for everything: the action teacher teaches the answers too',
+      ...pruned,
+      reasoningTeacher: 'specialist',
+    },
     {
       name: 'dualvla-few',
       role: `DualVLA with ${FEW_QUESTIONS} questions in the last stage`,
