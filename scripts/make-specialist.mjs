@@ -14,12 +14,34 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const { values: flags } = parseArgs({
-  options: {
-    work: { type: 'string', default: 'outputs/paper-discrete' },
-    out: { type: 'string', default: 'models/specialist' },
-  },
-});
+const USAGE = `node scripts/make-specialist.mjs [--work FOLDER] [--out FOLDER]
+
+Makes the specialist that ships: the one of study paper-discrete. One and a half hours of one core, or what is left of them:
+a study that has its specialist is used as it is.
+
+  --work FOLDER   the study (outputs/paper-discrete)
+  --out FOLDER    the specialist (models/specialist)
+`;
+const { values: flags } = options();
+if (flags.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+
+function options() {
+  try {
+    return parseArgs({
+      options: {
+        work: { type: 'string', default: 'outputs/paper-discrete' },
+        out: { type: 'string', default: 'models/specialist' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`error: ${error.message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
 const STUDY = 'paper-discrete';
 const FILES = ['config.json', 'dataset_statistics.json', 'model.safetensors', 'tokenizer.json'];
 
