@@ -264,9 +264,7 @@ async function checkColumns(dataset: LeRobotDataset, report: Report): Promise<vo
           place,
         );
     }
-    if (
-      file.metadata.row_groups.length < dataset.episodes.filter((episode) => dataset.dataPath(episode) === path).length
-    )
+    if (file.numRowGroups < dataset.episodes.filter((episode) => dataset.dataPath(episode) === path).length)
       report(
         'warning',
         'row groups',
