@@ -24,7 +24,8 @@ test('every step comes after those that it needs', () => {
     seen.add(name);
   }
   // VLM and specialist stand for given checkpoints: trained once.
-  expect([...seen].filter((name) => name.includes('/train/'))).toHaveLength(2 * (study.models.length - 2) + 2);
+  const trained = study.models.filter(({ train }) => train !== null);
+  expect([...seen].filter((name) => name.includes('/train/'))).toHaveLength(2 * (trained.length - 2) + 2);
 });
 
 test('a model that is trained once serves every seed', () => {
@@ -101,6 +102,17 @@ test('--only measures what is named and trains what that is made from', () => {
     'labels/motion',
   ]);
   expect(() => plan({ only: ['dualvl'] })).toThrow(StudyNameError);
+});
+
+test('a model under other settings is measured, not trained', () => {
+  const steps = plan({ seeds: [3], only: ['dualvla-drawn'] });
+  expect([...steps.keys()].filter((name) => !name.includes('/train/')).at(-1)).toBe('seed-3/test/dualvla-drawn');
+  expect(steps.has('seed-3/train/dualvla-drawn')).toBe(false);
+  const measured = steps.get('seed-3/test/dualvla-drawn');
+  expect(measured?.needs).toEqual(['seed-3/train/dualvla']);
+  expect(measured?.words).toContain('--sample-skipping');
+  expect(measured?.words).toContain(join('/out', 'seed-3', 'dualvla', 'train'));
+  expect(measured?.output).toBe(join('/out', 'seed-3', 'dualvla-drawn', 'test'));
 });
 
 test('a model that ships is measured, taught from and started from, but not trained', () => {

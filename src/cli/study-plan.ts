@@ -97,7 +97,7 @@ export function planStudy(options: PlanOptions): StudyStep[] {
     for (const model of models) {
       const seed = seedOf(model, asked);
       if (steps.has(trainName(seed, model.name)) || steps.has(measureName(seed, options.split, model.name))) continue;
-      if (model.checkpoint === undefined) addTraining(options, paths, model, seed, add);
+      if (isTrained(model)) addTraining(options, paths, model, seed, add);
       if (measured.has(model.name)) addMeasurement(options, paths, model, seed, add);
     }
   }
@@ -214,6 +214,14 @@ function combination({ scene, motion, combine }: PruningRecipe): string {
 const trainName = (seed: number, model: string): string => `seed-${seed}/train/${model}`;
 const measureName = (seed: number, split: string, model: string): string => `seed-${seed}/${split}/${model}`;
 
+/** Neither ships with this package nor is another model under other settings. */
+const isTrained = ({ checkpoint, train }: StudyModel): boolean => checkpoint === undefined && train !== null;
+
+/** The model whose weights these are: itself, or the one that it measures with other settings. */
+function weightsOf({ models }: Study, model: StudyModel): StudyModel {
+  return model.train === null ? (models.find(({ name }) => name === model.from) ?? model) : model;
+}
+
 /** Where a model lies: its run, or what it ships as. */
 function placeOf({ name, checkpoint }: StudyModel, paths: StudyPaths, seed: number): string {
   return checkpoint === undefined ? paths.run(seed, name) : shippedCheckpoint(checkpoint);
@@ -285,7 +293,8 @@ function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel,
 function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyModel, seed: number, add: Add): void {
   const { study, split, device = 'cpu' } = options;
   const { evaluation } = study;
-  const run = placeOf(model, paths, seed);
+  const weights = weightsOf(study, model);
+  const run = placeOf(weights, paths, seedOf(weights, seed));
   const output = paths.measure(seed, model.name, split);
   const trials = options.trials ?? evaluation.trials;
   const words = ['measure', '--study', study.name, '--policy', run, '--out', output, '--split', split];
@@ -297,7 +306,7 @@ function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyMod
       name: measureName(seed, split, model.name),
       kind: 'measure',
       what: `${model.name}: ${trials} ${split} scenes a task, questions, VLA Score`,
-      needs: model.checkpoint === undefined ? [trainName(seed, model.name)] : ['held-out', 'questions'],
+      needs: isTrained(weights) ? [trainName(seedOf(weights, seed), weights.name)] : ['held-out', 'questions'],
       words,
       resume: { words, marks: [output] },
       output,
@@ -309,7 +318,7 @@ function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyMod
     split,
     evaluation,
     model.sampleSkipping ?? false,
-    ...(model.checkpoint === undefined ? [] : [shippedHash(model)]),
+    ...(weights.checkpoint === undefined ? [] : [shippedHash(weights)]),
   );
 }
 

@@ -166,8 +166,18 @@ export const HYPOTHESES: readonly Hypothesis[] = [
     claim: 'dual-layer pruning is better than random pruning in the same proportion',
     parts: [{ a: 'dualvla', b: 'random-pruning', measure: 'success', side: 'above' }],
     beside: [
+      { a: 'dualvla', b: 'random-pruning', measure: 'actionError' },
       { a: 'dualvla', b: 'no-scene', measure: 'success' },
       { a: 'dualvla', b: 'no-motion', measure: 'success' },
+    ],
+  },
+  {
+    id: 'H4-drawn',
+    claim: 'the same where both draw whether to think',
+    parts: [{ a: 'dualvla-drawn', b: 'random-drawn', measure: 'success', side: 'above' }],
+    beside: [
+      { a: 'dualvla-drawn', b: 'random-drawn', measure: 'actionError' },
+      { a: 'dualvla-drawn', b: 'random-drawn', measure: 'reasoned' },
     ],
   },
   {

@@ -12,7 +12,7 @@ export function paperDebug(): Study {
   const batch = 8;
   const models = paperModels('discrete', { vlm: 4, specialist: 8, reasoning: 4, final: 4 }).map((model) => ({
     ...model,
-    train: {
+    train: model.train && {
       ...model.train,
       batch_size: batch,
       ...(model.train.policy === undefined ? {} : { policy: { max_reasoning_tokens: 16 } }),

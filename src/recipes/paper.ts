@@ -129,6 +129,16 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
       ...pruned,
       pruning: 'random',
     },
+    // Random labels cannot be told from a frame: the likelier decision is to act at once. Drawn, both think as often as they were taught to.
+    ...(regime === 'discrete'
+      ? ['dualvla', 'random-pruning'].map((name) => ({
+          name: `${name.replace('-pruning', '')}-drawn`,
+          role: `${name}, whether to think is drawn`,
+          from: name,
+          train: null,
+          sampleSkipping: true,
+        }))
+      : []),
     { name: 'no-scene', role: 'pruning by motion alone', ...pruned, pruning: 'motion' },
     { name: 'no-motion', role: 'pruning by scene alone', ...pruned, pruning: 'scene' },
     { name: 'no-distillation', role: 'pruning alone', from: 'base', train: kept, ...drawn },

@@ -24,8 +24,8 @@ export interface StudyModel {
   from: string | null;
   /** Not trained: a folder of this package that holds it already, `models/...`. `from` and `train` then say how it was made. */
   checkpoint?: string;
-  /** What differs from the study's `train` group. */
-  train: TrainConfigInput;
+  /** What differs from the study's `train` group; null: not trained, `from` measured with other settings. */
+  train: TrainConfigInput | null;
   /** Name of the pruning whose labels it learns from. */
   pruning?: string;
   actionTeacher?: string;
