@@ -1,8 +1,9 @@
 /**
- * A judge of its own process for tests: `node judge-server.test-support.js`. It prints its port. The first part of the path says how it behaves; GET /stats tells what
- * it was asked; POST .../embeddings embeds texts by their letters.
+ * A judge for tests: `node judge-server.test-support.js` (see faulty-server.test-support.ts). POST .../embeddings embeds texts by their
+ * letters.
  */
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { misbehave, serveChat } from '../eval/benchmarks/faulty-server.test-support.js';
 
 interface Message {
   role: string;
@@ -14,9 +15,6 @@ interface Body {
   temperature?: number;
   response_format?: { type: string };
 }
-
-const asked: object[] = [];
-const counts = new Map<string, number>();
 
 const textOf = ({ content }: Message): string =>
   typeof content === 'string' ? content : content.map((part) => part.text ?? '').join('\n');
@@ -75,78 +73,48 @@ function answer(way: string, time: number, { messages = [], response_format: for
   }
 }
 
-function misbehave(way: string, time: number, response: ServerResponse): boolean {
-  const first = time <= 2;
-  if (way === 'busy' && first) response.writeHead(429, { 'retry-after': '0.05' }).end('{"error":"slow down"}');
-  else if (way === 'broken' && first) response.writeHead(503).end();
-  else if (way === 'dead') response.writeHead(500).end('out of order');
-  else if (way === 'silent' && first) setTimeout(() => response.destroy(), 5_000).unref();
-  else if (way === 'garbled' && first) response.writeHead(200).end('{"choices": [');
-  else if (way === 'endless') {
-    response.writeHead(200);
-    const chunk = Buffer.alloc(1 << 20, 32);
-    const more = (): void => {
-      if (!response.destroyed) response.write(chunk, () => setImmediate(more));
-    };
-    more();
-  } else return false;
-  return true;
+function embed(texts: readonly string[], response: ServerResponse): void {
+  const data = texts.map((text, index) => ({
+    index,
+    embedding: Array.from('abcdefghijklmnopqrstuvwxyz', (letter) => text.split(letter).length - 1),
+  }));
+  response.end(JSON.stringify({ data: data.reverse(), usage: { prompt_tokens: 7 } }));
 }
 
-const server = createServer((request, response) => {
-  if (request.url === '/stats') {
-    response.end(JSON.stringify(asked));
-    return;
+/** What a request asked for, as /stats tells it. */
+function asked(way: string, { messages = [], response_format: format, temperature }: Body) {
+  const said = (by: string, between: string): string =>
+    messages
+      .filter(({ role }) => role === by)
+      .map(textOf)
+      .join(between);
+  const parts = messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content));
+  return {
+    way,
+    system: said('system', ','),
+    text: said('user', '\n---\n'),
+    pictures: parts.flatMap(({ image_url }) => image_url?.url.slice(0, 23) ?? []),
+    format: format?.type ?? 'text',
+    temperature,
+    turns: messages.length,
+  };
+}
+
+serveChat<Body>((exchange) => {
+  const { way, time, body, response } = exchange;
+  if (body.input) {
+    embed(body.input, response);
+    return null;
   }
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    const way = request.url?.split('/')[1] ?? '';
-    const time = (counts.get(way) ?? 0) + 1;
-    counts.set(way, time);
-    const body = JSON.parse(Buffer.concat(chunks).toString()) as Body;
-    if (body.input) {
-      const data = body.input.map((text, index) => ({
-        index,
-        embedding: Array.from('abcdefghijklmnopqrstuvwxyz', (letter) => text.split(letter).length - 1),
-      }));
-      response.end(JSON.stringify({ data: data.reverse(), usage: { prompt_tokens: 7 } }));
-      return;
+  const content = answer(way, time, body);
+  const reply = (): void => {
+    if (typeof content === 'number')
+      response.writeHead(content).end('{"error": {"message": "response_format is not supported"}}');
+    else {
+      const usage = { prompt_tokens: 900, completion_tokens: 60 };
+      response.writeHead(200).end(JSON.stringify({ choices: [{ message: { role: 'assistant', content } }], usage }));
     }
-    const messages = body.messages ?? [];
-    const parts = messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content));
-    asked.push({
-      way,
-      system: messages
-        .filter(({ role }) => role === 'system')
-        .map(textOf)
-        .join(),
-      text: messages
-        .filter(({ role }) => role === 'user')
-        .map(textOf)
-        .join('\n---\n'),
-      pictures: parts.flatMap(({ image_url }) => image_url?.url.slice(0, 23) ?? []),
-      format: body.response_format?.type ?? 'text',
-      temperature: body.temperature,
-      turns: messages.length,
-    });
-    if (misbehave(way, time, response)) return;
-    const content = answer(way, time, body);
-    const reply = (): void => {
-      if (typeof content === 'number')
-        response.writeHead(content).end('{"error": {"message": "response_format is not supported"}}');
-      else {
-        const usage = { prompt_tokens: 900, completion_tokens: 60 };
-        response.writeHead(200).end(JSON.stringify({ choices: [{ message: { role: 'assistant', content } }], usage }));
-      }
-    };
-    if (way === 'slow') setTimeout(reply, 60);
-    else reply();
-  });
+  };
+  if (!misbehave(exchange)) setTimeout(reply, way === 'slow' ? 60 : 0);
+  return asked(way, body);
 });
-server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  process.stdout.write(`${typeof address === 'object' ? address?.port : ''}\n`);
-});
-// The test's end is its end.
-process.stdin.resume().on('end', () => process.exit(0));
