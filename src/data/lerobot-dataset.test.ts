@@ -20,6 +20,15 @@ afterAll(() => sound.remove());
 
 const damaged = (): string => sound.copy();
 
+it('gives signals and timers a turn between episodes, whatever is read', async () => {
+  const dataset = await LeRobotDataset.open(sound.folder);
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  for (let i = 0; i < 20; i++) await dataset.episode(i % dataset.episodes.length);
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(5);
+});
+
 describe('what other writers do differently', () => {
   it('float64 times, null leaves and missing fields in language columns, plain types elsewhere', async () => {
     const folder = damaged();

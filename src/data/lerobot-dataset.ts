@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type DatasetInfo, fillPath, readInfo } from './dataset-info.js';
 import { readVideoEpisodes, runsOf, VideoChecks, type VideoPictures } from './dataset-videos.js';
 import type { Column, Episode, ImageSequence } from './episode.js';
@@ -175,6 +176,8 @@ export class LeRobotDataset {
   /** Reads consecutive episodes; those in one file are read, and their videos decoded, in one go. */
   async readEpisodes(range: EpisodeRange, options: ReadEpisodeOptions = {}): Promise<Episode[]> {
     const wanted = this.#records(range);
+    // What is read from files never waits: without a turn for signals and timers Ctrl-C would not be heard.
+    await nextTurn();
     const episodes: Episode[] = [];
     for (const records of runsOf(wanted, (a, b) => this.dataPath(a) === this.dataPath(b))) {
       const first = records[0] as EpisodeRecord;

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +37,30 @@ beforeAll(async () => {
   await encodeVideo({ path, frames, width: SIDE, height: SIDE, fps: FPS, codec: 'libx264' });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
+
+it('is not cut short by a Ctrl-C that its program means to live through', async () => {
+  const video = new URL('./video.js', import.meta.url).href;
+  // ffmpeg waits with the rest of the pictures, more than a pipe holds, until the program goes on after the Ctrl-C.
+  const program = `import { decodeVideoParts } from '${video}';
+    const parts = decodeVideoParts(${JSON.stringify(of([1, NUM_FRAMES - 1]))});
+    await parts.next();
+    const pressed = new Promise((fulfil) => process.on('SIGINT', fulfil));
+    const alive = setInterval(() => undefined, 1000);
+    console.log('ready');
+    await pressed;
+    clearInterval(alive);
+    console.log((await parts.next()).value.length);`;
+  // A group of its own stands for the terminal's.
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { detached: true });
+  let said = '';
+  child.stderr.on('data', (data: Buffer) => (said += data.toString()));
+  child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+  await once(child.stdout, 'data');
+  process.kill(-(child.pid as number), 'SIGINT');
+  const [status] = await once(child, 'close');
+  expect(said).toBe(`ready\n${(NUM_FRAMES - 1) * SIDE * SIDE * 3}\n`);
+  expect(status).toBe(0);
+});
 
 describe('parts of a video', () => {
   it('are what each is when decoded alone, with any number of threads', async () => {

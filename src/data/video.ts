@@ -29,6 +29,9 @@ export interface VideoCodecOptions {
 const ffmpeg = (): string => process.env.FFMPEG ?? 'ffmpeg';
 const ffprobe = (): string => process.env.FFPROBE ?? ffmpeg().replace(/ffmpeg([^/]*)$/, 'ffprobe$1');
 
+/** Ctrl-C reaches every process of the terminal's group; when ffmpeg is to stop is for this program to say. Where this one is killed, its pipes end. */
+const OWN_GROUP = { detached: true } as const;
+
 interface Output {
   readonly stdout: Uint8Array;
   readonly stderr: string;
@@ -39,7 +42,7 @@ const notStarted = (command: string, file: string, cause: unknown): VideoError =
 
 function runTool(command: string, args: readonly string[], file: string, input?: Uint8Array): Promise<Output> {
   return new Promise((fulfil, reject) => {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...OWN_GROUP });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', (data: Buffer) => out.push(data));
@@ -184,7 +187,7 @@ class Decoding {
   constructor(args: readonly string[], file: string, log: boolean) {
     const command = ffmpeg();
     this.#log = log ? namelessFile() : null;
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', this.#log ?? 'pipe'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', this.#log ?? 'pipe'], ...OWN_GROUP });
     this.child = child;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     this.ended = new Promise((fulfil, reject) => {
