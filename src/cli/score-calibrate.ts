@@ -78,7 +78,7 @@ async function run(flags: CalibrateFlags, output: string | undefined, signal: Ab
   );
   const { ruleRolloutJudge, scoreRollouts } = await import('../score/score-rollouts.js');
   const human = flags.human === undefined ? undefined : readHumanLabels(flags.human);
-  const set = await rolloutsOf(flags);
+  const set = await rolloutsOf(flags, signal);
   const { judge, vlm, endpoint } = await judgeOf(flags, output, signal);
   const rollouts = set.map(({ rollout }) => rollout);
   const estimate = vlm?.estimate(rollouts);
@@ -88,6 +88,7 @@ async function run(flags: CalibrateFlags, output: string | undefined, signal: Ab
   const { scored, unjudged } = await scoreRollouts(rollouts, judge, {
     atOnce: vlm ? flags.concurrency : 1,
     onProgress: (done) => progress.update(done),
+    signal,
   });
   progress.clear();
   for (const { why } of unjudged) process.stderr.write(`left out: ${why}\n`);
@@ -126,7 +127,7 @@ async function run(flags: CalibrateFlags, output: string | undefined, signal: Ab
 
 const plain = ({ id, kind, scene, marks, score }: Marked) => ({ id, kind, scene, marks, score });
 
-async function rolloutsOf(flags: CalibrateFlags) {
+async function rolloutsOf(flags: CalibrateFlags, signal: AbortSignal) {
   if (flags.rollouts !== undefined) {
     const { openRollouts } = await import('../score/open-rollouts.js');
     return (await openRollouts(flags.rollouts)).map((rollout) => ({ kind: 'rollout', scene: rollout.id, rollout }));
@@ -135,7 +136,8 @@ async function rolloutsOf(flags: CalibrateFlags) {
   const { plantedRollouts } = await import('../score/calibration.js');
   const tasks = await findTasks(flags.tasks);
   const progress = new Progress('scenes', tasks.length * flags.scenes);
-  const cases = await plantedCases({ scenes: flags.scenes, tasks, onProgress: (done) => progress.update(done) });
+  const onProgress = (done: number): void => progress.update(done);
+  const cases = await plantedCases({ scenes: flags.scenes, tasks, signal, onProgress });
   progress.clear();
   return plantedRollouts(cases);
 }

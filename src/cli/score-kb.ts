@@ -150,6 +150,7 @@ async function markAll(rollouts: readonly Rollout[], folder: string, flags: Buil
   const { scored, unjudged } = await scoreRollouts(rollouts, judge, {
     atOnce: vlm ? flags.concurrency : 1,
     onProgress: (done) => progress.update(done),
+    signal,
   });
   progress.clear();
   for (const { why } of unjudged) process.stderr.write(`left out: ${why}\n`);

@@ -104,6 +104,7 @@ async function judgeAll(
     const { scored, unjudged } = await scoreRollouts(rollouts, named.judge, {
       atOnce: named.vlm ? flags.concurrency : 1,
       onProgress: (done) => progress.update(done),
+      signal,
     });
     progress.clear();
     if (unjudged.length > 0 && (!flags.partial || scored.length === 0)) {

@@ -4,6 +4,7 @@
  *
  * Knows nothing of judges.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type EpisodeTrace, type StepTrace, traceScene, traceStep } from '../eval/trace.js';
 import { annotate, FAULTLESS } from '../sim/annotation.js';
 import {
@@ -70,6 +71,7 @@ export interface PlantedOptions {
   readonly split?: Split;
   readonly variant?: Variant;
   readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An episode of a script and, of the expert, an annotator's words for it. */
@@ -78,7 +80,7 @@ export interface ScriptRun {
   readonly words: Readonly<Record<'true' | 'ecot', readonly string[]>>;
 }
 
-/** Every case of every scene, in order of tasks. @throws RangeError for fewer than two scenes; the simulator's errors */
+/** Every case of every scene, in order of tasks. @throws RangeError for fewer than two scenes; the simulator's errors; AbortError when stopped */
 export async function plantedCases(options: PlantedOptions): Promise<PlantedCase[]> {
   const { scenes, tasks = TASK_IDS, split = 'validation', variant = 'vm', onProgress = () => undefined } = options;
   if (scenes < 2) throw new RangeError(`${scenes} scene a task: words of another scene need two`);
@@ -87,6 +89,8 @@ export async function plantedCases(options: PlantedOptions): Promise<PlantedCase
     const env = await Env.create({ task, variant, cameras: [] });
     try {
       for (let index = 0; index < scenes; index++) {
+        await nextTurn();
+        options.signal?.throwIfAborted();
         for (const motion of MOTIONS) runs.push({ motion, task, index, run: runScript(env, motion, { split, index }) });
         onProgress(tasks.indexOf(task) * scenes + index + 1, tasks.length * scenes);
       }

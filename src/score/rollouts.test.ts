@@ -359,6 +359,16 @@ describe('planted defects', () => {
     const last = find('expert').thoughts.length - 1;
     expect(await find('reversed').pictures([last, last - 7], 24)).toEqual(forward);
   });
+
+  // A timer is heard as Ctrl-C is: only if neither keeps the event loop to itself.
+  it('are made, and judged, until they are stopped', async () => {
+    const soon = (): AbortSignal => AbortSignal.timeout(5);
+    const tasks = ['google/close-drawer'] as const;
+    await expect(plantedCases({ scenes: 1000, tasks, signal: soon() })).rejects.toThrow('timeout');
+    const [one] = plantedRollouts(await plantedCases({ scenes: 2, tasks }));
+    const many = new Array<Rollout>(100_000).fill((one as { rollout: Rollout }).rollout);
+    await expect(scoreRollouts(many, ruleRolloutJudge(), { signal: soon() })).rejects.toThrow('timeout');
+  });
 });
 
 describe('an environment for replays', () => {

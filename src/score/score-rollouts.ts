@@ -2,6 +2,7 @@
  * Judges rollouts and scores them by Eq. 8, several at once. A rollout that the judge cannot mark is no reason to lose the others: it is named in the result and
  * left out of no average silently.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inParallel } from '../eval/benchmarks/in-parallel.js';
 import { type Count, wilsonInterval } from '../eval/wilson.js';
 import type { Judgement } from './judge.js';
@@ -74,17 +75,21 @@ export interface ScoreOptions {
   /** Rollouts judged at once; default 1. */
   readonly atOnce?: number;
   readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** @throws what the judge throws, but for UnusableJudgeError, which is of one rollout */
+/** @throws what the judge throws and AbortError when stopped, but for UnusableJudgeError, which is of one rollout */
 export async function scoreRollouts(
   rollouts: readonly Rollout[],
   judge: RolloutJudge,
-  { atOnce = 1, onProgress = () => undefined }: ScoreOptions = {},
+  { atOnce = 1, onProgress = () => undefined, signal }: ScoreOptions = {},
 ): Promise<{ scored: ScoredRollout[]; unjudged: UnjudgedRollout[] }> {
   const unjudged: UnjudgedRollout[] = [];
   let done = 0;
   const scored = await inParallel(rollouts, atOnce, async (rollout) => {
+    // The rule judge never waits: a turn for Ctrl-C to be heard.
+    await nextTurn();
+    signal?.throwIfAborted();
     try {
       return scoreOf(rollout, await judge.judge(rollout));
     } catch (error) {
