@@ -50,10 +50,13 @@ export interface HeldOutOptions {
   /** Draw whether to think (see VlaPolicy). Uniform draws come from this. */
   uniform?: () => number;
   onProgress?: (done: number, total: number) => void;
+  /** Stops between batches. */
+  signal?: AbortSignal | undefined;
 }
 
+/** @throws NoPretrainedModelError, the readers' errors; AbortError when stopped */
 export async function heldOutErrors(checkpoint: string, options: HeldOutOptions): Promise<HeldOutErrors> {
-  const { root, frames = 1024, timed = 24, device = 'cpu', uniform, onProgress } = options;
+  const { root, frames = 1024, timed = 24, device = 'cpu', uniform, onProgress, signal } = options;
   const { model, config, tokenizer, statistics } = loadPretrained(checkpoint, device);
   const prompts = new PromptBuilder(config, tokenizer);
   const openLoader = (batchSize: number): Promise<Loader> =>
@@ -79,6 +82,7 @@ export async function heldOutErrors(checkpoint: string, options: HeldOutOptions)
   const total = Math.min(frames, loader.numFrames);
   for (let done = 0; done < total; ) {
     const batch = await loader.next();
+    signal?.throwIfAborted();
     if (batch === undefined) break;
     const predicted = predict(model, prompts, batch, device, skip(batch));
     for (let b = 0; b < batch.size; b++) {

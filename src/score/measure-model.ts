@@ -68,6 +68,7 @@ export async function measureModel(options: MeasureOptions): Promise<Measurement
           root: options.questions,
           split,
           answerer: loadCheckpointAnswerer(checkpoint, { device }),
+          signal,
           onProgress: (done, total) => onProgress('questions', done, total),
         });
   const errors =
@@ -77,6 +78,7 @@ export async function measureModel(options: MeasureOptions): Promise<Measurement
           root: options.heldOut,
           device,
           ...(sampleSkipping && { uniform: seededUniform(seed) }),
+          signal,
           onProgress: (done, total) => onProgress('held-out frames', done, total),
         });
 

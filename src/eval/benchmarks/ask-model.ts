@@ -3,6 +3,7 @@
  * of its kind is asked, and rows that have an answer are not asked again.
  */
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { decodeImage } from '../../data/image-codec.js';
 import type { Answerer } from '../multimodal/answerer.js';
 import type { Benchmark, MessagePart } from './benchmark.js';
@@ -72,6 +73,8 @@ export async function askAnswerer(answerer: Answerer, name: string, batch: numbe
   let done = total - questions.length;
   try {
     for (let start = 0; start < questions.length; start += batch) {
+      // A model answers without ever waiting: a turn for Ctrl-C to be heard.
+      await nextTurn();
       signal?.throwIfAborted();
       const some = questions.slice(start, start + batch);
       const images: Uint8Array[] = [];

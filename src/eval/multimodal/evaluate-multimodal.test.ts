@@ -176,6 +176,15 @@ describe('evaluateMultimodal', () => {
     for (const { correct } of Object.values(silent)) expect(correct).toBe(0);
   });
 
+  it('stops between batches when it is told to', async () => {
+    let asked = 0;
+    const answerer: Answerer = { imageSize: SIDE, answer: (_, questions) => questions.map(() => `${asked++}`) };
+    // A timer is heard as Ctrl-C is: only if the event loop gets its turn.
+    const signal = AbortSignal.timeout(5);
+    await expect(evaluateMultimodal({ root, answerer, batchSize: 1, signal })).rejects.toThrow('timeout');
+    expect(asked).toBeLessThan(40 * FAMILIES.length);
+  });
+
   it('asks as much as it is told to, and names what is wrong', async () => {
     const answerer = knowing(() => 'red');
     const some = await evaluateMultimodal({ root, answerer, limit: 3, split: 'validation', families: ['chart'] });

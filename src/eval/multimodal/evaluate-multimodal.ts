@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   DataError,
   decodeImage,
@@ -29,6 +30,8 @@ export interface MultimodalEvaluationOptions {
   readonly batchSize?: number;
   /** Told after every batch: questions answered so far, of how many. */
   readonly onProgress?: (done: number, total: number, family: string) => void;
+  /** Stops between batches. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** One family's result. */
@@ -68,7 +71,7 @@ export function questionFamilies(root: string, split: 'test' | 'validation' = 't
 /**
  * Correct answers by family.
  * @throws MissingDatasetError without question sets, CorruptDatasetError for damaged ones, DataError when the model gives another number of
- * answers than it was asked questions
+ * answers than it was asked questions; AbortError when stopped
  */
 export async function evaluateMultimodal(options: MultimodalEvaluationOptions): Promise<Record<string, FamilyCount>> {
   return countByFamily(await answerMultimodal(options));
@@ -76,7 +79,7 @@ export async function evaluateMultimodal(options: MultimodalEvaluationOptions): 
 
 /** Every question with its answer; see {@link evaluateMultimodal}. */
 export async function answerMultimodal(options: MultimodalEvaluationOptions): Promise<AnsweredQuestion[]> {
-  const { root, answerer, split = 'test', limit, batchSize = 50, onProgress } = options;
+  const { root, answerer, split = 'test', limit, batchSize = 50, onProgress, signal } = options;
   const families = options.families ?? questionFamilies(root, split);
   const sets = families.map((family) => {
     const file = join(root, split, `${family}.tsv`);
@@ -86,6 +89,9 @@ export async function answerMultimodal(options: MultimodalEvaluationOptions): Pr
   const answered: AnsweredQuestion[] = [];
   for (const { family, file, rows } of sets) {
     for (let from = 0; from < rows.length; from += batchSize) {
+      // A model answers without ever waiting: a turn for Ctrl-C to be heard.
+      await nextTurn();
+      signal?.throwIfAborted();
       const batch = rows.slice(from, from + batchSize);
       const images = await Promise.all(batch.map((row) => pixelsOf(row, answerer.imageSize, file)));
       const questions = batch.map(({ question, options }) =>
