@@ -5,6 +5,7 @@
  *
  * Knows nothing about environments.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { datasetFolders } from '../data/dataset-folders.js';
 import { PHASE_KEY } from '../data/features.js';
 import { LeRobotDataset } from '../data/lerobot-dataset.js';
@@ -82,6 +83,8 @@ export async function heldOutErrors(checkpoint: string, options: HeldOutOptions)
   const total = Math.min(frames, loader.numFrames);
   for (let done = 0; done < total; ) {
     const batch = await loader.next();
+    // Batches are often ready: a turn for Ctrl-C to be heard.
+    await nextTurn();
     signal?.throwIfAborted();
     if (batch === undefined) break;
     const predicted = predict(model, prompts, batch, device, skip(batch));
