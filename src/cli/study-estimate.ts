@@ -28,7 +28,9 @@ const withoutSeed = (name: string): string => name.replace(/^seed-\d+\//, '');
 /** @returns seconds that an unfinished step takes from its start to its end */
 export function estimateOf(step: StudyStep, steps: readonly StudyStep[], records: StageRecords): number {
   if (step.seconds !== null) return step.seconds + OVERHEAD_SECONDS;
-  const done = steps.filter((other) => other.kind === step.kind && isFinished(other, records));
+  // A given model took no time here.
+  const timed = ({ name }: StudyStep): boolean => (records.get(name)?.seconds ?? 0) > 0;
+  const done = steps.filter((other) => other.kind === step.kind && timed(other) && isFinished(other, records));
   const alike = done.filter((other) => withoutSeed(other.name) === withoutSeed(step.name));
   const basis = alike.length > 0 ? alike : done;
   const work = basis.reduce((sum, other) => sum + other.work, 0);

@@ -66,6 +66,23 @@ export function isFinished(step: StudyStep, records: StageRecords): boolean {
 }
 
 /**
+ * Steps that are done, and those that something unfinished needs: what a given model was made from is not made for nothing. What nothing
+ * needs was asked for itself.
+ */
+export function stepsLeft(steps: readonly StudyStep[], records: StageRecords): StudyStep[] {
+  const byName = new Map(steps.map((step) => [step.name, step]));
+  const needed = new Set(steps.flatMap((step) => step.needs));
+  const chosen = new Set<string>();
+  const choose = (step: StudyStep | undefined): void => {
+    if (step === undefined || chosen.has(step.name)) return;
+    chosen.add(step.name);
+    if (!isFinished(step, records)) for (const name of step.needs) choose(byName.get(name));
+  };
+  for (const step of steps) if (isFinished(step, records) || !needed.has(step.name)) choose(step);
+  return steps.filter(({ name }) => chosen.has(name));
+}
+
+/**
  * @throws StudyStepError with the end of the failed step's log, after the others that run have ended; AbortError when stopped, after
  *   all have ended in order
  */

@@ -14,13 +14,14 @@ import { list, oneOf, required, wholeNumber } from './options.js';
 import { withStopSignal } from './stop-signal.js';
 import { estimateLeft, estimateOf } from './study-estimate.js';
 import { type PlanOptions, planStudy, type StudyStep } from './study-plan.js';
-import { isFinished, runStudy, type StudyEvent, StudyStepError } from './study-runner.js';
+import { isFinished, runStudy, type StudyEvent, StudyStepError, stepsLeft } from './study-runner.js';
 import { formatDuration, formatTable } from './terminal.js';
 
 const RUN_EXAMPLES = `Examples:
   dualvla study run paper-debug --output outputs/paper-debug --seeds 0,1        every step once, in minutes
   dualvla study run paper-discrete --output outputs/paper-discrete --seeds 0-7
   dualvla study run paper-discrete --output outputs/paper-discrete --seeds 0 --only specialist,base,continued
+  dualvla study run paper-discrete --output outputs/joined --seeds 9 --given specialist=models/specialist    not trained again
   dualvla study run paper-discrete --output outputs/tuning --seeds 100 --split validation --episodes 50
 
 Stopped with Ctrl-C (or killed), the same command continues. Steps that are done with the same settings are left out; a changed
@@ -41,6 +42,7 @@ interface RunFlags {
   split: (typeof SPLITS)[number];
   episodes?: number;
   device: string;
+  given?: string[];
   plan?: boolean;
 }
 
@@ -64,6 +66,7 @@ export function registerStudy(program: Command): void {
     .option('--split <name>', 'scenes to measure on; choices are made on validation', oneOf('split', SPLITS), 'test')
     .option('--episodes <n>', "scenes a task and variant, in place of the recipe's", wholeNumber(1))
     .option('--device <name>', 'cpu, cuda ...; auto: a GPU if there is one', 'auto')
+    .option('--given <model=folder,...>', 'take models of this study that were made elsewhere, with its settings', list)
     .option('--plan', 'only print the steps, as commands')
     .addHelpText('before', RUN_EXAMPLES)
     .action(run);
@@ -111,7 +114,7 @@ async function run(name: string, flags: RunFlags): Promise<void> {
   const study = await findStudy(name);
   const out = resolve(required(flags.output, '--output <dir>'));
   const { seeds, split, only, episodes, jobs } = flags;
-  const steps = planStudy({
+  const planned = planStudy({
     ...{ study, out, seeds, split },
     threads: Math.max(1, Math.floor(availableParallelism() / jobs)),
     device: await deviceOf(flags.device),
@@ -119,12 +122,17 @@ async function run(name: string, flags: RunFlags): Promise<void> {
     ...(episodes === undefined ? {} : { trials: episodes }),
   });
   if (flags.plan) {
-    for (const step of steps) say(`${step.name.padEnd(36)} dualvla ${step.words.join(' ')}`);
+    for (const step of planned) say(`${step.name.padEnd(36)} dualvla ${step.words.join(' ')}`);
     return;
   }
   using _lock = takeStudy(out);
   writeStudyRecord(out, { study, seeds });
   const records = new StageRecords(studyPaths(out).records);
+  for (const given of flags.given ?? []) {
+    const { parseGiven, takeGiven } = await import('./study-given.js');
+    for (const name of takeGiven(parseGiven(given), planned, records)) say(`given: ${name}`);
+  }
+  const steps = stepsLeft(planned, records);
   const left = steps.filter((step) => !isFinished(step, records)).length;
   say(`${study.name}: ${study.summary}`);
   const time = left === 0 ? '' : `, about ${formatDuration(estimateLeft(steps, records, jobs))}`;
