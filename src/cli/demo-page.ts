@@ -7,10 +7,10 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Measurement } from '../eval/measurement.js';
 import type { StageRecords } from '../eval/stage-record.js';
+import type { StudyDrawings } from '../eval/study-drawings.js';
 import { studyPaths } from '../eval/study-folder.js';
 import type { StudyResults } from '../eval/study-results.js';
 import { meanRate } from '../eval/wilson.js';
-import type { PruneReport } from '../prune/index.js';
 import type { Study } from '../recipes/index.js';
 import type { TaskId, Variant } from '../sim/index.js';
 import type { StudyStep } from './study-plan.js';
@@ -34,14 +34,14 @@ interface ResultParts {
   steps: readonly StudyStep[];
   records: StageRecords;
   results: StudyResults;
-  pruning: ReadonlyMap<string, PruneReport>;
+  drawings: StudyDrawings;
 }
 
-export function demoResult({ study, seed, steps, records, results, pruning }: ResultParts): DemoResult {
+export function demoResult({ study, seed, steps, records, results, drawings }: ResultParts): DemoResult {
   const measurements = results.models.flatMap(({ name, runs }) =>
     runs.map(({ measurement }) => ({ name, measurement })),
   );
-  const [{ frames, kept } = { frames: 0, kept: 0 }] = pruning.values();
+  const [{ frames, kept } = { frames: 0, kept: 0 }] = Object.values(drawings.prunings);
   return {
     recipe: study.name,
     seed,
@@ -85,7 +85,7 @@ export function resultLines({ models }: StudyResults): string {
   return formatTable([head, ...rows], [1, 2, 3, 4, 5, 6, 7]);
 }
 
-interface Page extends Omit<ResultParts, 'pruning'> {
+interface Page extends ResultParts {
   out: string;
   numbers: DemoResult;
   report: string;
@@ -95,11 +95,10 @@ interface Page extends Omit<ResultParts, 'pruning'> {
 
 /** Films a few scenes and writes report.html. */
 export async function writeDemoReport(page: Page): Promise<void> {
-  const { out, study, seed, results, numbers, report, signal } = page;
+  const { out, study, seed, results, drawings, numbers, report, signal } = page;
   const { renderReport } = await import('../eval/demo-report.js');
   const { machineName } = await import('../eval/provenance.js');
   const { readPruneTimeline } = await import('../eval/prune-timeline.js');
-  const { readPruneReports } = await import('../eval/study-page.js');
   const paths = studyPaths(out);
   const [pruning] = Object.keys(study.prunings);
   const source = { data: paths.data, labels: paths.labels(pruning ?? ''), scene: paths.scene };
@@ -112,7 +111,7 @@ export async function writeDemoReport(page: Page): Promise<void> {
     lead: leadOf(study),
     results,
     timeline: existsSync(source.labels) && existsSync(source.scene) ? await readPruneTimeline(source) : null,
-    pruning: readPruneReports(results),
+    drawings,
     pairs: await filmPairs(page, signal),
     stages: page.steps.map(({ name, what }) => ({
       name: name.replace(/^seed-\d+\//, '').replace(/^test\//, 'measure/'),

@@ -79,7 +79,7 @@ async function runDemo({ recipe, output, seed, overwrite }: DemoFlags): Promise<
 
   const { demoResult, resultLines, writeDemoReport } = await import('./demo-page.js');
   const { readStudyResults } = await import('../eval/study-results.js');
-  const { readPruneReports } = await import('../eval/study-page.js');
+  const { readDrawings } = await import('../eval/study-drawings.js');
   const all = readStudyResults(out, 'test');
   const results = {
     ...all,
@@ -94,9 +94,11 @@ async function runDemo({ recipe, output, seed, overwrite }: DemoFlags): Promise<
     );
     records.begin('report', reportHash, records.get(steps.at(-1)?.name ?? '')?.commit ?? 'unknown');
     const began = performance.now();
-    const numbers = demoResult({ study, seed, steps, records, results, pruning: readPruneReports(results) });
+    const drawings = readDrawings(results);
+    const parts = { study, seed, steps, records, results, drawings };
+    const numbers = demoResult(parts);
     await withStopSignal(
-      (signal) => writeDemoReport({ out, study, seed, steps, records, results, numbers, report, result, signal }),
+      (signal) => writeDemoReport({ out, ...parts, numbers, report, result, signal }),
       () => process.stderr.write(`stopping; ${again} continues here (Ctrl-C again ends at once)\n`),
     );
     writeFileSync(result, `${JSON.stringify(numbers, null, 2)}\n`);

@@ -4,7 +4,6 @@
  *
  * Knows nothing about stages, resuming or terminals.
  */
-import type { PruneReport } from '../prune/index.js';
 import type { FilmedPair } from './demo-films.js';
 import { html, type Markup } from './html.js';
 import { type PruneTimeline, pruneTimelineFigure } from './prune-timeline.js';
@@ -21,6 +20,7 @@ import {
   videoFigure,
 } from './report.js';
 import { percentBars } from './study-charts.js';
+import type { StudyDrawings } from './study-drawings.js';
 import {
   colourOf,
   mainModels,
@@ -56,7 +56,7 @@ export interface Report {
   /** One seed of the three models. */
   results: StudyResults;
   timeline: PruneTimeline | null;
-  pruning: ReadonlyMap<string, PruneReport>;
+  drawings: StudyDrawings;
   pairs: readonly FilmedPair[];
   stages: readonly { name: string; what: string; seconds: number }[];
   /** What was counted as a trial: scenes, step limits, variants. */
@@ -79,13 +79,13 @@ export function renderReport(report: Report): string {
       storySection(results),
       successOfOneSeed(results, main, report.protocol),
       timelineSection(report.timeline),
-      pruningSection(report.pruning),
+      pruningSection(report.drawings.prunings),
       rolloutsSection(report.pairs),
       multimodalSection(results.models, main, toHtml(multimodalTable(results))),
       vlaScoreSection(main, toHtml(vlaScoreTable(results))),
       { id: 'thinking', title: 'Thinking and acting', body: toHtml(thinkingTable(results)) },
       phaseSection(results, main),
-      trainingSection(results, main),
+      trainingSection(report.drawings, main),
       stagesSection(report.stages),
       filesSection(report.files),
       commandsSection(report.commands),

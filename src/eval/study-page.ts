@@ -2,14 +2,12 @@
  * A study's report as one self-contained page: verdicts, tables, and drawings of why: where reasoning is kept, how repetitive it is,
  * which way text and action gradients pull, losses and action error over training.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import type { PruneReport } from '../prune/index.js';
-import { type MetricsRecord, readMetrics } from '../train/metrics-log.js';
 import { type Curve, lossChart } from './charts.js';
 import { html, type Markup } from './html.js';
 import { type Figure, factsSection, renderPage, type Section } from './report.js';
 import { type BarGroup, columnBars, keptChart, percentBars, radar } from './study-charts.js';
-import { studyPaths } from './study-folder.js';
+import type { StudyDrawings, TrainingCurve } from './study-drawings.js';
 import {
   type Answer,
   estimateOfModel,
@@ -50,7 +48,12 @@ export interface StudyFacts {
   facts: { name: string; value: string }[];
 }
 
-export function renderStudyPage(results: StudyResults, answers: readonly Answer[], facts: StudyFacts): string {
+export function renderStudyPage(
+  results: StudyResults,
+  drawings: StudyDrawings,
+  answers: readonly Answer[],
+  facts: StudyFacts,
+): string {
   const main = mainModels(results.models);
   return renderPage({
     title: facts.title,
@@ -64,8 +67,8 @@ export function renderStudyPage(results: StudyResults, answers: readonly Answer[
       ablations(results),
       thinkingSection(results),
       phaseSection(results, main),
-      pruningSection(readPruneReports(results)),
-      trainingSection(results, main),
+      pruningSection(drawings.prunings),
+      trainingSection(drawings, main),
       factsSection(facts.facts),
     ],
   });
@@ -201,19 +204,10 @@ export function phaseSection(results: Pick<StudyResults, 'models'>, shown: reado
   };
 }
 
-/** The summaries that `dualvla prune --report` left, by pruning. */
-export function readPruneReports({ folder, study }: Pick<StudyResults, 'folder' | 'study'>): Map<string, PruneReport> {
-  const paths = studyPaths(folder);
-  const found = Object.keys(study.prunings).flatMap((name): [string, PruneReport][] => {
-    const path = paths.pruneReport(name);
-    return existsSync(path) ? [[name, JSON.parse(readFileSync(path, 'utf8')) as PruneReport]] : [];
-  });
-  return new Map(found);
-}
-
-export function pruningSection(reports: ReadonlyMap<string, PruneReport>): Section | null {
-  if (reports.size === 0) return null;
-  const prunings = [...reports].map(([name, { time }]) => ({ name, time }));
+export function pruningSection(prunings: Readonly<Record<string, PruneReport>>): Section | null {
+  const reports = Object.entries(prunings);
+  if (reports.length === 0) return null;
+  const times = reports.map(([name, { time }]) => ({ name, time }));
   const share = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
   const rows: string[][] = [];
   for (const [name, { frames, kept, reasoning }] of reports) {
@@ -237,7 +231,7 @@ export function pruningSection(reports: ReadonlyMap<string, PruneReport>): Secti
   return {
     id: 'pruning',
     title: 'Where reasoning is kept',
-    body: html`<div class="half">${keptChart(prunings)}</div><div class="wide">${toHtml(table)}</div>`,
+    body: html`<div class="half">${keptChart(times)}</div><div class="wide">${toHtml(table)}</div>`,
   };
 }
 
@@ -249,27 +243,26 @@ const statistics = ({ wordsPerFrame, sameWords, unigramEntropy, distinct2 }: Sta
   distinct2.toFixed(3),
 ];
 
-export function trainingSection(results: StudyResults, main: readonly ModelResults[]): Section {
-  const curves = (key: string, trained: boolean): Curve[] =>
-    main.map((model) => curveOf(results.folder, model, key, trained));
+export function trainingSection({ curves }: StudyDrawings, main: readonly ModelResults[]): Section {
+  const of = (key: TrainingCurve): Curve[] =>
+    main.map(({ name }) => {
+      const points = curves[name]?.[key]?.points ?? [];
+      return { name, points: points.map(([step, value]) => ({ step, value })), colour: colourOf(name) };
+    });
   const drawings: [string, Curve[], Parameters<typeof lossChart>[1]?][] = [
-    ['Training loss', curves('loss', true)],
+    ['Training loss', of('loss')],
     [
       'Cosine between the gradients of reasoning and action',
-      curves('cosine_text', true),
+      of('cosineText'),
       { scale: 'linear', reference: 0, label: 'cosine of text and action gradients' },
     ],
     [
       'Cosine between the gradients of answers and action',
-      curves('cosine_multimodal', true),
+      of('cosineMultimodal'),
       { scale: 'linear', reference: 0, label: 'cosine of answer and action gradients' },
     ],
-    [
-      'Action error on held-out demonstrations, plain instruction',
-      curves('action_error', false),
-      { label: 'action error' },
-    ],
-    ['Loss on held-out demonstrations, plain instruction', curves('loss', false), { label: 'held-out loss' }],
+    ['Action error on held-out demonstrations, plain instruction', of('heldOutActionError'), { label: 'action error' }],
+    ['Loss on held-out demonstrations, plain instruction', of('heldOutLoss'), { label: 'held-out loss' }],
   ];
   const body = drawings.flatMap(([title, lines, options]) =>
     lines.some(({ points }) => points.length > 1) ? html`<h3>${title}</h3>${lossChart(lines, options)}` : [],
@@ -280,25 +273,4 @@ export function trainingSection(results: StudyResults, main: readonly ModelResul
     body: html`${body}<p class="note">Means over seeds. Gradients are those of the hard-label terms of one batch over the weights that both train: below zero,
 learning one undoes the other.</p>`,
   };
-}
-
-/** A metric of a model's runs over training, the mean over seeds at every step that all have. */
-export function curveOf(folder: string, { name, runs }: ModelResults, key: string, trained: boolean): Curve {
-  const paths = studyPaths(folder);
-  const series = runs.map(({ seed }) => pointsOf(readMetrics(paths.run(seed, name)), key, trained));
-  const [first, ...others] = series.map((points) => new Map(points));
-  const points = [...(first ?? [])].flatMap(([step, value]) => {
-    const values = others.flatMap((other) => other.get(step) ?? []);
-    if (values.length < others.length) return [];
-    return [{ step, value: values.reduce((sum, one) => sum + one, value) / (values.length + 1) }];
-  });
-  return { name, points, colour: colourOf(name) };
-}
-
-/** Only optimiser steps have a learning rate; the other lines are validation passes. */
-function pointsOf(records: readonly MetricsRecord[], key: string, trained: boolean): [number, number][] {
-  return records.flatMap((record): [number, number][] => {
-    const value = record[key];
-    return typeof value === 'number' && (record.lr !== undefined) === trained ? [[record.step, value]] : [];
-  });
 }

@@ -1,14 +1,16 @@
 /**
- * Writes what studies found: paper.json (every model and seed), and for each study its tables as Markdown and a page with drawings.
- * paper.json keeps other studies, and seeds of the same study that were measured elsewhere or before: a study can be made in several
+ * Writes what studies found: paper.json (every model and seed), drawings.json (what is drawn beside), and for each study its tables as
+ * Markdown and a page with drawings. Both files keep other studies, and seeds of the same study that were measured elsewhere or before: a study can be made in several
  * sittings, on several machines. Seeds that were made with other settings are left out, with a word.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeDurable } from '../data/durable-file.js';
 import type { Study } from '../recipes/index.js';
 import { machineName } from './provenance.js';
 import { hashOf } from './stage-record.js';
-import { readPruneReports, renderStudyPage } from './study-page.js';
+import { readDrawings, type StudyDrawings, withEarlierDrawings } from './study-drawings.js';
+import { renderStudyPage } from './study-page.js';
 import {
   type Answer,
   answer,
@@ -60,10 +62,11 @@ export async function writeStudyReports({ folders, out, split }: StudyReportOpti
   for (const { folder, models } of folderResults)
     if (models.length === 0) throw new NothingMeasuredError(folder, split);
   mkdirSync(out, { recursive: true });
-  const json = join(out, 'paper.json');
-  const earlier = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Record<string, StudyNumbers>) : {};
-  const written: WrittenReports = { files: [json], studies: [], warnings: [] };
-  const numbers: Record<string, StudyNumbers> = { ...earlier };
+  const [json, drawn] = [join(out, 'paper.json'), join(out, 'drawings.json')];
+  const earlier = readByStudy<StudyNumbers>(json);
+  const numbers = { ...earlier };
+  const drawings = readByStudy<StudyDrawings>(drawn);
+  const written: WrittenReports = { files: [json, drawn], studies: [], warnings: [] };
   for (const own of folderResults) {
     const { name } = own.study;
     const before = earlier[name];
@@ -74,18 +77,26 @@ export async function writeStudyReports({ folders, out, split }: StudyReportOpti
       );
     const results = fits ? withEarlierSeeds(own, before) : own;
     const answers = answer(results);
-    numbers[name] = studyNumbers(results, answers);
+    const shown = withEarlierDrawings(readDrawings(own), fits ? drawings[name] : undefined);
+    drawings[name] = shown;
+    numbers[name] = studyNumbers(results, shown, answers);
     const [markdown, page] = [join(out, `${name}.md`), join(out, `${name}.html`)];
-    writeFileSync(markdown, studyMarkdown(results, answers));
-    writeFileSync(page, renderStudyPage(results, answers, factsOf(results)));
+    writeFileSync(markdown, studyMarkdown(results, shown, answers));
+    writeFileSync(page, renderStudyPage(results, shown, answers, factsOf(results)));
     written.files.push(markdown, page);
     written.studies.push({
       study: name,
       lines: answers.map(({ hypothesis, verdict }) => `${hypothesis.id} ${verdictText(verdict)}: ${hypothesis.claim}`),
     });
   }
-  writeFileSync(json, `${JSON.stringify(numbers, null, 1)}\n`);
+  writeDurable(json, `${JSON.stringify(numbers, null, 1)}\n`);
+  writeDurable(drawn, `${JSON.stringify(drawings)}\n`);
   return written;
+}
+
+/** What a file of the results holds, by study; nothing where there is none. */
+function readByStudy<T>(path: string): Record<string, T> {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, T>) : {};
 }
 
 /** A study in paper.json. */
@@ -108,7 +119,7 @@ function withEarlierSeeds(results: StudyResults, { models }: StudyNumbers): Stud
 }
 
 /** A study in paper.json: every model and seed as it was measured, means with intervals, the answers. */
-export function studyNumbers(results: StudyResults, answers: readonly Answer[]) {
+export function studyNumbers(results: StudyResults, drawings: StudyDrawings, answers: readonly Answer[]) {
   const { study, split, models } = results;
   return {
     recipe: study.name,
@@ -125,7 +136,7 @@ export function studyNumbers(results: StudyResults, answers: readonly Answer[]) 
         },
       ]),
     ),
-    pruning: pruningNumbers(results),
+    pruning: pruningNumbers(drawings),
     hypotheses: answers.map(({ hypothesis, verdict, parts, beside }) => ({
       id: hypothesis.id,
       claim: hypothesis.claim,
@@ -136,8 +147,8 @@ export function studyNumbers(results: StudyResults, answers: readonly Answer[]) 
   };
 }
 
-function pruningNumbers(results: StudyResults): Record<string, { frames: number; kept: number }> {
-  return Object.fromEntries([...readPruneReports(results)].map(([name, { frames, kept }]) => [name, { frames, kept }]));
+function pruningNumbers({ prunings }: StudyDrawings): Record<string, { frames: number; kept: number }> {
+  return Object.fromEntries(Object.entries(prunings).map(([name, { frames, kept }]) => [name, { frames, kept }]));
 }
 
 /** Training seeds; that of models which are trained once for all is none. */
@@ -172,7 +183,7 @@ function factsOf(results: StudyResults) {
   return { title: `Study ${study.name}`, lead, facts };
 }
 
-export function studyMarkdown(results: StudyResults, answers: readonly Answer[]): string {
+export function studyMarkdown(results: StudyResults, drawings: StudyDrawings, answers: readonly Answer[]): string {
   const { title, lead, facts } = factsOf(results);
   const [phases, validity] = [phaseTable(results), validityTable(results)];
   const tables = [
@@ -186,7 +197,7 @@ export function studyMarkdown(results: StudyResults, answers: readonly Answer[])
     ...(validity === null ? [] : [validity]),
   ];
   const roles = results.models.map(({ name, role }) => `- \`${name}\`: ${role}`);
-  const kept = Object.entries(pruningNumbers(results)).map(
+  const kept = Object.entries(pruningNumbers(drawings)).map(
     ([name, { frames, kept: of }]) =>
       `- \`${name}\`: ${of} of ${frames} frames (${((100 * of) / Math.max(1, frames)).toFixed(1)} %)`,
   );

@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { paper, type Study } from '../recipes/index.js';
 import type { EpisodeRecord } from './episode-log.js';
+import { studyPaths } from './study-folder.js';
 import { writeMadeUpStudy } from './study-folder.test-support.js';
 import { NothingMeasuredError, writeStudyReports } from './study-report.js';
 import { answer, compare, pairedHalfWidth, pooledCounts, readStudyResults, verdictOf } from './study-results.js';
@@ -165,6 +166,32 @@ describe('the report', () => {
     const { warnings, success } = await sittings('other', { ...paper('flow'), held_out_per_task: 1 });
     expect(warnings).toEqual([expect.stringMatching(/seeds 0, 1 of paper-flow .* other settings/)]);
     expect(success.n).toBe(2);
+  });
+
+  test('drawings travel with the results: curves of seeds and prunings that are not in the folder stay', async () => {
+    const out = join(folder, 'travels');
+    const [first, later] = [join(folder, 'travels-1'), join(folder, 'travels-2')];
+    writeMadeUpStudy(first, { base: { successes: [10, 12], ...measured }, dualvla: { successes: [15], ...measured } });
+    const report = studyPaths(first).pruneReport('dual-layer');
+    mkdirSync(dirname(report), { recursive: true });
+    writeFileSync(report, JSON.stringify({ frames: 100, kept: 20, time: [], reasoning: null }));
+    writeMadeUpStudy(later, { base: { successes: [14], ...measured } }, { first: 2 });
+    const read = () => JSON.parse(readFileSync(join(out, 'drawings.json'), 'utf8'))['paper-flow'];
+    await writeStudyReports({ folders: [first], out, split: 'test' });
+    const before = read();
+    await writeStudyReports({ folders: [later], out, split: 'test' });
+    const { curves, prunings } = read();
+
+    expect(curves.dualvla).toEqual(before.curves.dualvla);
+    expect(curves.base.loss.seeds).toEqual([0, 1, 2]);
+    // The loss of seed s at step 1 is 2 + 0.02 sin(s), to five digits before and after.
+    expect(curves.base.loss.points[0][0]).toBe(1);
+    expect(curves.base.loss.points[0][1]).toBeCloseTo(2 + (0.02 * (Math.sin(1) + Math.sin(2))) / 3, 3);
+    expect(prunings['dual-layer'].kept).toBe(20);
+    expect(readFileSync(join(out, 'paper-flow.md'), 'utf8')).toContain('20 of 100 frames');
+    // Once more: seeds that are there already do not count twice.
+    await writeStudyReports({ folders: [later], out, split: 'test' });
+    expect(read().curves).toEqual(curves);
   });
 
   test('a study without measurements is refused', async () => {
