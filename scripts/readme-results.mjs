@@ -1,0 +1,109 @@
+#!/usr/bin/env node
+/**
+ * Writes the tables of the replication into README.md, between their marks, from results/paper.json: no number is copied by hand.
+ *
+ *   dualvla study report outputs/paper-discrete outputs/paper-frozen --out results && node scripts/readme-results.mjs
+ *   node scripts/readme-results.mjs --check     changes nothing; ends with 1 where the README says otherwise
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const REGIMES = { 'paper-discrete': 'action tokens (`discrete`)', 'paper-frozen': 'flow expert, frozen (`frozen`)' };
+const MODELS = {
+  specialist: 'specialist',
+  continued: 'control: the specialist trained on',
+  'no-text': 'control: robot data and questions, no reasoning',
+  base: 'reasoning base',
+  plain: 'control: the base trained on with its own data',
+  dualvla: '**DualVLA**',
+  'dualvla-first': 'DualVLA as first registered',
+  'dualvla-long': 'DualVLA, last stage twice as long',
+  'no-pruning': 'ablation: no pruning',
+  'random-pruning': 'ablation: random pruning in proportion',
+  'no-scene': 'ablation: pruning by motion alone',
+  'no-motion': 'ablation: pruning by scene alone',
+  'no-distillation': 'ablation: no distillation',
+  'no-action-teacher': 'ablation: no action teacher',
+  'no-reasoning-teacher': 'ablation: no reasoning teacher',
+  'action-teacher-alone': 'ablation: the action teacher teaches everything',
+  'dualvla-few': 'DualVLA, 500 questions in the last stage',
+  'no-reasoning-teacher-few': 'ablation: the same, no reasoning teacher',
+};
+const CLAIMS = {
+  H1: 'learning to reason costs actions: the base acts worse than both controls',
+  H2: 'DualVLA repairs it: success above the base',
+  H3: 'and is as good as the specialist (3 points allowed)',
+  'H3-long': 'the same with twice the steps in the last stage',
+  H4: 'dual-layer pruning is better than random pruning in proportion',
+  'H4-drawn': 'the same where both draw whether to think',
+  H5: 'without the reasoning teacher, fewer questions are answered right',
+  'H5-one': 'with the action teacher for everything, fewer are',
+  'H5-few': 'as H5, where the last stage has few questions and can forget',
+  H6: 'skipped reasoning makes predictions faster',
+};
+
+const file = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const numbers = JSON.parse(readFileSync(file('results/paper.json'), 'utf8'));
+const table = (head, rows) =>
+  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+
+/** `91.5 (89.7 to 93.3)`; no interval where seeds agree or there is one. */
+function cell(estimate, digits, name) {
+  if (estimate === null || (name === 'reasoned' && estimate.mean === 0)) return estimate === null ? '-' : '0';
+  const { mean, interval } = estimate;
+  const text = (value) => value.toFixed(digits);
+  return interval === null ? text(mean) : `${text(mean)} (${text(interval[0])} to ${text(interval[1])})`;
+}
+
+const MEASURES = { success: 1, actionError: 4, multimodal: 1, vlaScore: 1, reasoned: 0, secondsPerPrediction: 0 };
+
+function modelsTable(study) {
+  const { models } = numbers[study];
+  const rows = Object.entries(MODELS)
+    .filter(([name]) => models[name] !== undefined)
+    .map(([name, title]) => [
+      title,
+      Object.keys(models[name].seeds).length,
+      ...Object.entries(MEASURES).map(([measure, digits]) => cell(models[name].means[measure], digits, measure)),
+    ]);
+  const head = ['model', 'seeds', 'success, %', 'action error', 'questions right, %', 'VLA Score', 'thinks before, %'];
+  return table([...head, 'a prediction, ms'], rows);
+}
+
+/** `shown, +24.9 (+19.8 to +29.9)`: every difference that decides. */
+function answer(study, id) {
+  const found = numbers[study]?.hypotheses.find((one) => one.id === id);
+  if (found === undefined) return '-';
+  const signed = (value) => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
+  const differences = found.differences.map(({ measure, estimate: { mean, interval, n } }) => {
+    const range = interval === null ? '' : ` (${interval.map(signed).join(' to ')})`;
+    return `${signed(mean)}${measure === 'secondsPerPrediction' ? ' ms' : ''}${range}, ${n} seeds`;
+  });
+  return `**${found.verdict ?? 'too few seeds'}**, ${differences.join('; ')}`;
+}
+
+const blocks = {
+  verdicts: table(
+    ['', 'claim', ...Object.values(REGIMES)],
+    Object.entries(CLAIMS).map(([id, claim]) => [id, claim, ...Object.keys(REGIMES).map((study) => answer(study, id))]),
+  ),
+  ...Object.fromEntries(Object.keys(REGIMES).map((study) => [study, modelsTable(study)])),
+};
+
+const readme = file('README.md');
+const before = readFileSync(readme, 'utf8');
+const after = Object.entries(blocks).reduce((text, [name, block]) => {
+  const [start, end] = [`<!-- results: ${name} -->`, '<!-- end of results -->'];
+  const from = text.indexOf(start);
+  const to = text.indexOf(end, from);
+  if (from < 0 || to < 0) throw new Error(`README.md has no '${start}' ... '${end}'`);
+  return `${text.slice(0, from + start.length)}\n\n${block}\n\n${text.slice(to)}`;
+}, before);
+if (process.argv.includes('--check')) {
+  if (after !== before) {
+    process.stderr.write('README.md and results/paper.json differ; next: node scripts/readme-results.mjs\n');
+    process.exit(1);
+  }
+} else {
+  writeFileSync(readme, after);
+}
