@@ -13,7 +13,8 @@ import { type EvaluateOptions, evaluate, successTableOf } from '../eval/evaluate
 import { heldOutErrors } from '../eval/held-out-error.js';
 import type { Measurement } from '../eval/measurement.js';
 import { evaluateMultimodal } from '../eval/multimodal/index.js';
-import { readTraces, TraceWriter } from '../eval/trace.js';
+import { cellKey } from '../eval/success-table.js';
+import { type EpisodeTrace, readTraces, TraceWriter } from '../eval/trace.js';
 import { torch } from '../torch/index.js';
 import { findPretrained } from '../train/pretrained.js';
 import { reasoningValidity } from './reasoning-validity.js';
@@ -82,7 +83,7 @@ export async function measureModel(options: MeasureOptions): Promise<Measurement
           onProgress: (done, total) => onProgress('held-out frames', done, total),
         });
 
-  const recorded = readTraces(file('traces.jsonl.gz'));
+  const recorded = inOrder(readTraces(file('traces.jsonl.gz')), cells);
   const judge = new RuleJudge();
   const measurement: Measurement = {
     recipe,
@@ -104,6 +105,13 @@ export async function measureModel(options: MeasureOptions): Promise<Measurement
   writeFileSync(`${path}.tmp`, `${JSON.stringify(measurement, null, 2)}\n`);
   renameSync(`${path}.tmp`, path);
   return measurement;
+}
+
+/** Episodes are written as they end; sums and resamples of them are to come out the same whichever ends first. */
+export function inOrder(traces: readonly EpisodeTrace[], cells: EvaluateOptions['cells']): EpisodeTrace[] {
+  const places = new Map(cells.map(({ task, variant }, i) => [cellKey(task, variant), i]));
+  const place = ({ task, variant }: EpisodeTrace): number => places.get(cellKey(task, variant)) ?? cells.length;
+  return [...traces].sort((a, b) => place(a) - place(b) || a.index - b.index);
 }
 
 /** What the training run says of itself. */

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type EpisodeTrace, readTraces, type StepTrace, TraceFileError, TraceWriter } from '../eval/trace.js';
 import { MarkError } from './judge.js';
+import { inOrder } from './measure-model.js';
 import { moveAlignment, statementSteps } from './move-alignment.js';
 import { judgeSteps, reasoningValidity } from './reasoning-validity.js';
 import { actionMeasures, RuleJudge } from './rule-judge.js';
@@ -232,4 +233,18 @@ describe('files of traces', () => {
     expect(() => readTraces(writer.path)).toThrow('line 3: steps');
     rmSync(folder, { recursive: true });
   });
+});
+
+it('episodes come in the order of their scenes, whichever ended first', () => {
+  const cells = [
+    { task: 'google/open-drawer', variant: 'vm' },
+    { task: 'widowx/put-carrot-on-plate', variant: 'vm' },
+  ] as const;
+  const made = cells.flatMap(({ task, variant }) => [0, 1, 2].map((index) => ({ ...episode(), task, variant, index })));
+  expect(
+    inOrder(
+      [4, 0, 5, 2, 3, 1].flatMap((i) => made[i] ?? []),
+      cells,
+    ),
+  ).toEqual(made);
 });
