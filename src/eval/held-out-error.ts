@@ -55,6 +55,9 @@ export interface HeldOutOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Predictions before those that are timed. */
+const WARM_UP = 2;
+
 /** @throws NoPretrainedModelError, the readers' errors; AbortError when stopped */
 export async function heldOutErrors(checkpoint: string, options: HeldOutOptions): Promise<HeldOutErrors> {
   const { root, frames = 1024, timed = 24, device = 'cpu', uniform, onProgress, signal } = options;
@@ -104,16 +107,22 @@ export async function heldOutErrors(checkpoint: string, options: HeldOutOptions)
     done += batch.size;
     onProgress?.(Math.min(done, total), total);
   }
-  await using single = await openLoader(1);
+  // Read before any is timed: what decodes pictures is another thread of this process.
+  const observed: LoaderBatch[] = [];
+  {
+    await using single = await openLoader(1);
+    while (observed.length < timed + WARM_UP) {
+      const batch = await single.next();
+      if (batch === undefined) break;
+      observed.push(structuredClone(batch));
+    }
+  }
   let seconds = 0;
-  for (let i = -2; i < timed; i++) {
-    const batch = await single.next();
-    if (batch === undefined) break;
+  for (const [i, batch] of observed.entries()) {
     const started = process.cpuUsage();
     predict(model, prompts, batch, device, skip(batch));
     const { user, system } = process.cpuUsage(started);
-    // The first two warm up.
-    if (i >= 0) seconds += (user + system) / 1e6;
+    if (i >= WARM_UP) seconds += (user + system) / 1e6;
   }
   const result = own.mean();
   return {
@@ -121,7 +130,7 @@ export async function heldOutErrors(checkpoint: string, options: HeldOutOptions)
     byPhase:
       phases && Object.fromEntries([...byPhase].map(([phase, sum]) => [phase, { ...sum.mean(), frames: sum.frames }])),
     plain: config.max_reasoning_tokens > 0 ? plain.mean() : result,
-    secondsPerPrediction: seconds / timed,
+    secondsPerPrediction: seconds / Math.max(1, observed.length - WARM_UP),
   };
 }
 
