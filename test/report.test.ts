@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Report, readStudyResults, renderReport } from 'dualvla/eval';
+import { type Report, readDrawings, readStudyResults, renderReport } from 'dualvla/eval';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeMadeUpStudy } from '../dist/eval/study-folder.test-support.js';
@@ -31,12 +31,13 @@ function madeUpReport(folder: string, bytes: Uint8Array): Report {
   });
   const rollout = { variant: 'vm', mime: 'video/mp4', bytes, seed: 0, steps: 21 } as const;
   const task = 'google/open-drawer';
+  const results = readStudyResults(folder, 'test');
   return {
     title: 'A made-up run',
     lead: 'Numbers for the test of the page, <not> "results".',
-    results: readStudyResults(folder, 'test'),
+    results,
     timeline: null,
-    pruning: new Map(),
+    drawings: readDrawings(results),
     pairs: [
       {
         scene: { task, variant: 'vm', split: 'test', index: 0 },

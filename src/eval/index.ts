@@ -5,6 +5,7 @@ export { type Report, renderReport } from './demo-report.js';
 export * from './multimodal/index.js';
 export type { ReportVideo } from './report.js';
 export * from './simpler-env/index.js';
+export { readDrawings, type StudyDrawings } from './study-drawings.js';
 export { readStudyRecord, type StudyRecord, studyPaths } from './study-folder.js';
 export { writeStudyReports } from './study-report.js';
 export { answer, compare, readStudyResults, type StudyResults, type Verdict } from './study-results.js';
