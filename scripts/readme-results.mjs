@@ -32,6 +32,7 @@ const MODELS = {
 const CLAIMS = {
   H1: 'learning to reason costs actions: the base acts worse than both controls',
   H2: 'DualVLA repairs it: success above the base',
+  'beside H2': 'the same against the base trained on for as long with its own data (`plain`)',
   H3: 'and is as good as the specialist (3 points allowed)',
   'H3-long': 'the same with twice the steps in the last stage',
   H4: 'dual-layer pruning is better than random pruning in proportion',
@@ -72,14 +73,18 @@ function modelsTable(study) {
 
 /** `shown, +24.9 (+19.8 to +29.9)`: every difference that decides. */
 function answer(study, id) {
-  const found = numbers[study]?.hypotheses.find((one) => one.id === id);
+  const [hypothesis, beside] = [id.replace('beside ', ''), id.startsWith('beside ')];
+  const found = numbers[study]?.hypotheses.find((one) => one.id === hypothesis);
   if (found === undefined) return '-';
+  // Registered as reported beside H2, without a verdict.
+  const shown = beside ? found.beside.filter(({ b }) => b === 'plain') : found.differences;
+  if (shown.length === 0) return '-';
   const signed = (value) => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
-  const differences = found.differences.map(({ measure, estimate: { mean, interval, n } }) => {
+  const differences = shown.map(({ measure, estimate: { mean, interval, n } }) => {
     const range = interval === null ? '' : ` (${interval.map(signed).join(' to ')})`;
     return `${signed(mean)}${measure === 'secondsPerPrediction' ? ' ms' : ''}${range}, ${n} seeds`;
   });
-  return `**${found.verdict ?? 'too few seeds'}**, ${differences.join('; ')}`;
+  return beside ? differences.join('; ') : `**${found.verdict ?? 'too few seeds'}**, ${differences.join('; ')}`;
 }
 
 const blocks = {
