@@ -161,7 +161,8 @@ function metadataValue(
 const wrongKind = (what: string, value: ExampleValue, origin: DataErrorLocation): CorruptDatasetError =>
   new CorruptDatasetError(`Expected ${what}, the record holds ${value.kind}`, origin);
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+// ignoreBOM: a leading U+FEFF is part of the string, not a mark to drop.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function decodeText(bytes: Uint8Array, origin: DataErrorLocation): string {
   try {

@@ -18,7 +18,8 @@ export type Example = ReadonlyMap<string, ExampleValue>;
 const MAX_BYTE_ENTRIES = 1 << 20;
 const MAX_FEATURES = 1 << 16;
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+// ignoreBOM: a leading U+FEFF is part of the string, not a mark to drop.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Decodes an Example; byte lists are views of `payload`. Throws CorruptDatasetError at `origin`. */
 export function decodeExample(payload: Uint8Array, origin: DataErrorLocation = {}): Map<string, ExampleValue> {

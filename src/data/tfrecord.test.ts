@@ -89,7 +89,8 @@ describe('tf.train.Example', () => {
       fc.property(example, (entries) => {
         expect(decodeExample(encodeExample(entries))).toEqual(new Map(entries));
       }),
-      { numRuns: 300 },
+      // A key that begins with U+FEFF once lost it: TextDecoder drops a byte order mark unless told not to.
+      { numRuns: 300, examples: [[[['\ufeffkey', { kind: 'bytes', values: [] }]]]] },
     );
   });
 
