@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /**
- * Writes the tables of the replication into README.md, between their marks, from results/paper.json: no number is copied by hand.
+ * Writes the tables of the replication into README.md, between their marks, from results/paper.json: no number is copied by hand. Runs on
+ * what `npm run build` made.
  *
  *   dualvla study report outputs/paper-discrete outputs/paper-frozen --out results && node scripts/readme-results.mjs
  *   node scripts/readme-results.mjs --check     changes nothing; ends with 1 where the README says otherwise
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { PAPER_ABLATIONS, PAPER_SUCCESS } from '../dist/eval/paper-figures.js';
 
 const REGIMES = { 'paper-discrete': 'action tokens (`discrete`)', 'paper-frozen': 'flow expert, frozen (`frozen`)' };
 const MODELS = {
@@ -87,10 +89,37 @@ function answer(study, id) {
   return beside ? differences.join('; ') : `**${found.verdict ?? 'too few seeds'}**, ${differences.join('; ')}`;
 }
 
+const points = (value) => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
+const { specialist, base, dualvla } = Object.fromEntries(
+  Object.entries(PAPER_SUCCESS.flow).map(([model, { average }]) => [model, average]),
+);
+/** A row of the paper's ablations less its DualVLA, or the other way round: [Google robot, WidowX, multimodal, average]. */
+function ablation(model, sign) {
+  const rows = PAPER_ABLATIONS.flatMap((one) => one.rows);
+  const figures = (name) => rows.find((row) => row.model === name).figures;
+  return figures(model).map((value, i) => points(sign * (value - figures('dualvla')[i])));
+}
+const robots = ([google, widowx]) => `${google} (Google robot), ${widowx} (WidowX)`;
+/** The same differences in SimplerEnv and on eight multimodal benchmarks: Tables 2 and 6 to 8 (arXiv 2511.22134v1), which have no intervals. */
+const PAPER = {
+  H1: `${points(base - specialist)}; ECoT ${points(PAPER_SUCCESS.discrete.base.average - PAPER_SUCCESS.discrete.specialist.average)} to OpenVLA`,
+  H2: points(dualvla - base),
+  'beside H2': robots(ablation('plain', -1)),
+  H3: points(dualvla - specialist),
+  H4: robots(ablation('random-pruning', -1)),
+  H5: ablation('no-reasoning-teacher', 1)[2],
+  H6: 'about 20 % faster',
+};
+
 const blocks = {
   verdicts: table(
-    ['', 'claim', ...Object.values(REGIMES)],
-    Object.entries(CLAIMS).map(([id, claim]) => [id, claim, ...Object.keys(REGIMES).map((study) => answer(study, id))]),
+    ['', 'claim', ...Object.values(REGIMES), 'the paper'],
+    Object.entries(CLAIMS).map(([id, claim]) => [
+      id,
+      claim,
+      ...Object.keys(REGIMES).map((study) => answer(study, id)),
+      PAPER[id] ?? '-',
+    ]),
   ),
   ...Object.fromEntries(Object.keys(REGIMES).map((study) => [study, modelsTable(study)])),
 };
