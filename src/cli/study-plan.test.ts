@@ -72,7 +72,7 @@ test('changed settings change a step and all that follow from it, and nothing el
   expect(longer).toContain('seed-0/train/base');
   expect(longer).toContain('seed-0/test/dualvla');
   expect(longer).toContain('seed-0/train/plain');
-  expect(longer.filter((name) => /data|labels|specialist|continued|no-text|vlm/.test(name))).toEqual([]);
+  expect(longer.filter((name) => /data|labels|specialist|continued|no-text|\/vlm$/.test(name))).toEqual([]);
   const data = { ...study, demonstrations: { ...study.demonstrations, episodes_per_task: 3 } };
   expect(changed(plan(), plan({ study: data })).filter((name) => ['held-out', 'questions'].includes(name))).toEqual([]);
   expect(changed(plan(), plan({ study: data }))).toContain('seed-0/test/specialist');

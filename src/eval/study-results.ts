@@ -196,6 +196,16 @@ export const HYPOTHESES: readonly Hypothesis[] = [
     ],
   },
   {
+    id: 'H5-vlm',
+    claim: 'with the VLM as the reasoning teacher: without it multimodal accuracy falls',
+    parts: [{ a: 'no-reasoning-teacher', b: 'dualvla-vlm', measure: 'multimodal', side: 'below' }],
+    beside: [
+      { a: 'dualvla-vlm', b: 'vlm', measure: 'multimodal' },
+      { a: 'dualvla-vlm', b: 'dualvla', measure: 'multimodal' },
+      { a: 'dualvla-vlm', b: 'dualvla', measure: 'success' },
+    ],
+  },
+  {
     id: 'H5-few',
     claim: 'the same where the last stage has few questions and can forget',
     parts: [{ a: 'no-reasoning-teacher-few', b: 'dualvla-few', measure: 'multimodal', side: 'below' }],

@@ -165,6 +165,13 @@ export function paperModels(regime: Regime, length: StudyLength): StudyModel[] {
       ...pruned,
       reasoningTeacher: 'specialist',
     },
+    // The base as a teacher knows little more than its student; what it was made from does (docs/replication.md, sixth registration).
+    {
+      name: 'dualvla-vlm',
+      role: 'DualVLA with the VLM as the reasoning teacher',
+      ...pruned,
+      reasoningTeacher: 'vlm',
+    },
     {
       name: 'dualvla-few',
       role: `DualVLA with ${FEW_QUESTIONS} questions in the last stage`,
