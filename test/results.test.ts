@@ -3,31 +3,35 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import type { StudyNumbers } from '../dist/eval/study-report.js';
 import { answer, type ModelResults } from '../dist/eval/study-results.js';
+import { settingsOfModel } from '../dist/eval/study-sittings.js';
+import { findRecipe, type Study } from '../dist/recipes/index.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const numbers = JSON.parse(readFileSync(file('results/paper.json'), 'utf8'));
+const numbers = JSON.parse(readFileSync(file('results/paper.json'), 'utf8')) as Record<string, StudyNumbers>;
 
 test('the tables of the README are those of results/paper.json', () => {
   expect(() => execFileSync(process.execPath, [file('scripts/readme-results.mjs'), '--check'])).not.toThrow();
 });
 
-test.each(Object.keys(numbers))('the answers of %s follow from the measurements beside them', (study) => {
-  const models = Object.entries(numbers[study].models).map(([name, model]): ModelResults => {
-    const { role, seeds } = model as {
-      role: string;
-      seeds: Record<string, ModelResults['runs'][number]['measurement']>;
-    };
+test.each(Object.entries(numbers))('the numbers of %s were made with the recipe as it stands', (name, { models }) => {
+  const study = findRecipe(name) as Study;
+  const recorded = Object.entries(models).map(([model, { settings }]) => [model, settings]);
+  expect(recorded).toEqual(Object.keys(models).map((model) => [model, settingsOfModel(study, model)]));
+});
+
+test.each(Object.entries(numbers))('the answers of %s follow from the measurements beside them', (_, study) => {
+  const models = Object.entries(study.models).map(([name, { role, once, seeds }]): ModelResults => {
     const runs = Object.entries(seeds).map(([seed, measurement]) => ({ seed: Number(seed), measurement, scenes: [] }));
-    return { name, role, once: name === 'specialist', runs };
+    return { name, role, once, runs };
   });
   const found = answer({ models }).map(({ hypothesis, verdict, parts }) => [
     hypothesis.id,
     verdict,
     parts.map((part) => part?.estimate),
   ]);
-  type Written = { id: string; verdict: string | null; differences: { estimate: object }[] };
-  const written = numbers[study].hypotheses.map(({ id, verdict, differences }: Written) => [
+  const written = study.hypotheses.map(({ id, verdict, differences }) => [
     id,
     verdict,
     differences.map(({ estimate }) => estimate),

@@ -275,7 +275,6 @@ async function report(dirs: string[], flags: ReportFlags): Promise<void> {
     say(study);
     for (const line of lines) say(`  ${line}`);
   }
-  for (const warning of written.warnings) process.stderr.write(`warning: ${warning}\n`);
   for (const path of written.files) say(path);
 }
 

@@ -1,25 +1,26 @@
 /**
  * Writes what studies found: paper.json (every model and seed), drawings.json (what is drawn beside), and for each study its tables as
- * Markdown and a page with drawings. Both files keep other studies, and seeds of the same study that were measured elsewhere or before: a study can be made in several
- * sittings, on several machines. Seeds that were made with other settings are left out, with a word.
+ * Markdown and a page with drawings. Both files keep other studies, and seeds of the same study that were measured elsewhere or before.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../data/durable-file.js';
-import type { Study } from '../recipes/index.js';
+import type { Measurement } from './measurement.js';
 import { machineName } from './provenance.js';
-import { hashOf } from './stage-record.js';
 import { readDrawings, type StudyDrawings, withEarlierDrawings } from './study-drawings.js';
 import { renderStudyPage } from './study-page.js';
 import {
   type Answer,
   answer,
+  type Difference,
   estimateOfModel,
   MEASURES,
-  type ModelResults,
   readStudyResults,
   type StudyResults,
+  type Verdict,
 } from './study-results.js';
+import { settingsOfModel, withEarlierSittings } from './study-sittings.js';
+import type { Estimate } from './study-statistics.js';
 import {
   ablationTables,
   multimodalTable,
@@ -44,8 +45,6 @@ export interface WrittenReports {
   files: string[];
   /** A line a hypothesis. */
   studies: { study: string; lines: string[] }[];
-  /** What was left out, and why. */
-  warnings: string[];
 }
 
 /** A study has no measurement yet. */
@@ -56,42 +55,35 @@ export class NothingMeasuredError extends Error {
   }
 }
 
-/** @throws NoStudyError, NothingMeasuredError */
+/** Nothing is written if it throws. @throws NoStudyError, NothingMeasuredError, OtherSittingError */
 export async function writeStudyReports({ folders, out, split }: StudyReportOptions): Promise<WrittenReports> {
   const folderResults = folders.map((folder) => readStudyResults(folder, split));
   for (const { folder, models } of folderResults)
     if (models.length === 0) throw new NothingMeasuredError(folder, split);
-  mkdirSync(out, { recursive: true });
   const [json, drawn] = [join(out, 'paper.json'), join(out, 'drawings.json')];
-  const earlier = readByStudy<StudyNumbers>(json);
-  const numbers = { ...earlier };
+  const numbers = readByStudy<StudyNumbers>(json);
   const drawings = readByStudy<StudyDrawings>(drawn);
-  const written: WrittenReports = { files: [json, drawn], studies: [], warnings: [] };
+  const pages = new Map<string, string>();
+  const lines = new Map<string, string[]>();
   for (const own of folderResults) {
     const { name } = own.study;
-    const before = earlier[name];
-    const fits = before !== undefined && before.settings === settingsOf(own.study) && before.split === split;
-    if (before !== undefined && !fits)
-      written.warnings.push(
-        `seeds ${before.seeds.join(', ')} of ${name} in ${json} were made with other settings or scenes: left out`,
-      );
-    const results = fits ? withEarlierSeeds(own, before) : own;
+    const earlier = numbers[name];
+    const results = earlier === undefined ? own : withEarlierSittings(own, earlier, json);
     const answers = answer(results);
-    const shown = withEarlierDrawings(readDrawings(own), fits ? drawings[name] : undefined);
+    const shown = withEarlierDrawings(readDrawings(own), drawings[name]);
     drawings[name] = shown;
-    numbers[name] = studyNumbers(results, shown, answers);
-    const [markdown, page] = [join(out, `${name}.md`), join(out, `${name}.html`)];
-    writeFileSync(markdown, studyMarkdown(results, shown, answers));
-    writeFileSync(page, renderStudyPage(results, shown, answers, factsOf(results)));
-    written.files.push(markdown, page);
-    written.studies.push({
-      study: name,
-      lines: answers.map(({ hypothesis, verdict }) => `${hypothesis.id} ${verdictText(verdict)}: ${hypothesis.claim}`),
-    });
+    numbers[name] = studyNumbers(results, shown, answers, earlier);
+    pages.set(join(out, `${name}.md`), studyMarkdown(results, shown, answers));
+    pages.set(join(out, `${name}.html`), renderStudyPage(results, shown, answers, factsOf(results)));
+    const said = answers.map(({ hypothesis: { id, claim }, verdict }) => `${id} ${verdictText(verdict)}: ${claim}`);
+    lines.set(name, said);
   }
+  mkdirSync(out, { recursive: true });
+  for (const [path, text] of pages) writeFileSync(path, text);
   writeDurable(json, `${JSON.stringify(numbers, null, 1)}\n`);
   writeDurable(drawn, `${JSON.stringify(drawings)}\n`);
-  return written;
+  const studies = [...lines].map(([study, said]) => ({ study, lines: said }));
+  return { files: [json, drawn, ...pages.keys()], studies };
 }
 
 /** What a file of the results holds, by study; nothing where there is none. */
@@ -100,30 +92,37 @@ function readByStudy<T>(path: string): Record<string, T> {
 }
 
 /** A study in paper.json. */
-export type StudyNumbers = ReturnType<typeof studyNumbers>;
-
-/** Hash of everything that decides a study's numbers. */
-const settingsOf = ({ name: _, summary: __, ...settings }: Study): string => hashOf(settings);
-
-/** Adds models and seeds that are in the file and not in the folder. */
-function withEarlierSeeds(results: StudyResults, { models }: StudyNumbers): StudyResults {
-  const merged = results.study.models.flatMap(({ name, role, once = false }): ModelResults[] => {
-    const own = results.models.find((model) => model.name === name)?.runs ?? [];
-    const earlier = Object.entries(models[name]?.seeds ?? {})
-      .map(([seed, measurement]) => ({ seed: Number(seed), measurement, scenes: [] }))
-      .filter(({ seed }) => own.every((run) => run.seed !== seed));
-    const runs = [...own, ...earlier].sort((a, b) => a.seed - b.seed);
-    return runs.length === 0 ? [] : [{ name, role, once, runs }];
-  });
-  return { ...results, models: merged };
+export interface StudyNumbers {
+  recipe: string;
+  split: string;
+  seeds: number[];
+  /** Every model and seed as it was measured; `settings`: hash of what its numbers depend on. */
+  models: Record<string, ModelNumbers>;
+  pruning: Record<string, { frames: number; kept: number }>;
+  hypotheses: { id: string; claim: string; verdict: Verdict; differences: Difference[]; beside: Difference[] }[];
 }
 
-/** A study in paper.json: every model and seed as it was measured, means with intervals, the answers. */
-export function studyNumbers(results: StudyResults, drawings: StudyDrawings, answers: readonly Answer[]) {
+interface ModelNumbers {
+  role: string;
+  once: boolean;
+  settings: string;
+  means: Record<string, Estimate | null>;
+  seeds: Record<string, Measurement>;
+}
+
+/** Models that the study does not have (any more) keep what `earlier` says of their settings. */
+export function studyNumbers(
+  results: StudyResults,
+  drawings: StudyDrawings,
+  answers: readonly Answer[],
+  earlier?: StudyNumbers,
+): StudyNumbers {
   const { study, split, models } = results;
+  const known = new Set(study.models.map(({ name }) => name));
+  const settings = (name: string): string =>
+    (known.has(name) ? undefined : earlier?.models[name]?.settings) ?? settingsOfModel(study, name);
   return {
     recipe: study.name,
-    settings: settingsOf(study),
     split,
     seeds: seedsOf(results),
     models: Object.fromEntries(
@@ -131,6 +130,8 @@ export function studyNumbers(results: StudyResults, drawings: StudyDrawings, ans
         model.name,
         {
           role: model.role,
+          once: model.once,
+          settings: settings(model.name),
           means: Object.fromEntries(Object.entries(MEASURES).map(([key, { of }]) => [key, estimateOfModel(model, of)])),
           seeds: Object.fromEntries(model.runs.map(({ seed, measurement }) => [String(seed), measurement])),
         },

@@ -121,6 +121,13 @@ test('verdicts follow from where the interval lies', () => {
   expect(verdictOf(above, null)).toBeNull();
 });
 
+/** The study with another training of one model. */
+function changed(name: string): Study {
+  const flow = paper('flow');
+  const models = flow.models.map((model) => (model.name === name ? { ...model, train: { steps: 7 } } : model));
+  return { ...flow, models };
+}
+
 describe('the report', () => {
   test('keeps what it holds of other studies and says where the numbers are', async () => {
     const out = join(folder, 'results');
@@ -148,24 +155,40 @@ describe('the report', () => {
     writeMadeUpStudy(first, { base: { successes: [10, 12], ...measured } });
     writeMadeUpStudy(later, { base: { successes: [14, 16], ...measured } }, { study: second, first: 1 });
     await writeStudyReports({ folders: [first], out, split: 'test' });
-    const { warnings } = await writeStudyReports({ folders: [later], out, split: 'test' });
+    await writeStudyReports({ folders: [later], out, split: 'test' });
     const { models, seeds } = JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'))['paper-flow'];
-    return { warnings, seeds, success: models.base.means.success };
+    return { models, seeds, success: models.base.means.success };
   };
 
   test('seeds of an earlier sitting stay; those measured again are replaced', async () => {
-    const { warnings, seeds, success } = await sittings('same', paper('flow'));
-    expect(warnings).toEqual([]);
+    const { seeds, success } = await sittings('same', paper('flow'));
     expect(seeds).toEqual([0, 1, 2]);
     // 10, 14 and 16 of 20.
     expect(success.n).toBe(3);
     expect(success.mean).toBeCloseTo(200 / 3, 10);
   });
 
-  test('seeds that were made with other settings are left out, with a word', async () => {
-    const { warnings, success } = await sittings('other', { ...paper('flow'), held_out_per_task: 1 });
-    expect(warnings).toEqual([expect.stringMatching(/seeds 0, 1 of paper-flow .* other settings/)]);
-    expect(success.n).toBe(2);
+  test('another model in the study changes nothing of those that are there; one that is gone stays', async () => {
+    const flow = paper('flow');
+    const more = { ...flow, models: [...flow.models, { name: 'new', role: '', from: 'base', train: {} }] };
+    expect((await sittings('more', more)).success.n).toBe(3);
+    const fewer = { ...flow, models: flow.models.filter(({ name }) => name !== 'base') };
+    const out = join(folder, 'more');
+    const last = join(folder, 'fewer');
+    writeMadeUpStudy(last, { dualvla: { successes: [15], ...measured } }, { study: fewer, first: 7 });
+    await writeStudyReports({ folders: [last], out, split: 'test' });
+    const { models } = JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'))['paper-flow'];
+    expect(Object.keys(models.base.seeds)).toEqual(['0', '1', '2']);
+    expect(Object.keys(models.dualvla.seeds)).toEqual(['7']);
+  });
+
+  test.each([
+    ['data', { ...paper('flow'), held_out_per_task: 1 }],
+    ['training of what it is made from', changed('specialist')],
+  ])('seeds that were made with other settings (%s) are refused, and stay', async (what, second) => {
+    await expect(sittings(`other ${what}`, second)).rejects.toThrow(/paper.json: paper-flow has .* base \(seeds 0\);/);
+    const { models } = JSON.parse(readFileSync(join(folder, `other ${what}`, 'paper.json'), 'utf8'))['paper-flow'];
+    expect(Object.keys(models.base.seeds)).toEqual(['0', '1']);
   });
 
   test('drawings travel with the results: curves of seeds and prunings that are not in the folder stay', async () => {
