@@ -82,7 +82,9 @@ function answer(study, id) {
   const found = numbers[study]?.hypotheses.find((one) => one.id === hypothesis);
   if (found === undefined) return '-';
   // Registered as reported beside H2, without a verdict.
-  const shown = beside ? found.beside.filter(({ b }) => b === 'plain') : found.differences;
+  const shown = beside
+    ? found.beside.filter(({ b, measure }) => b === 'plain' && measure === 'success')
+    : found.differences;
   if (shown.length === 0) return '-';
   const signed = (value) => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
   const differences = shown.map(({ measure, estimate: { mean, interval, n } }) => {

@@ -139,6 +139,7 @@ export const HYPOTHESES: readonly Hypothesis[] = [
     parts: [{ a: 'dualvla', b: 'base', measure: 'success', side: 'above' }],
     beside: [
       { a: 'dualvla', b: 'plain', measure: 'success' },
+      { a: 'dualvla', b: 'plain', measure: 'actionError' },
       { a: 'dualvla', b: 'base', measure: 'actionError' },
     ],
   },
