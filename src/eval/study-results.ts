@@ -168,6 +168,7 @@ export const HYPOTHESES: readonly Hypothesis[] = [
     parts: [{ a: 'dualvla', b: 'random-pruning', measure: 'success', side: 'above' }],
     beside: [
       { a: 'dualvla', b: 'random-pruning', measure: 'actionError' },
+      { a: 'dualvla', b: 'no-pruning', measure: 'success' },
       { a: 'dualvla', b: 'no-scene', measure: 'success' },
       { a: 'dualvla', b: 'no-motion', measure: 'success' },
     ],
