@@ -11,7 +11,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -66,11 +66,12 @@ const from = join(folder, 'train', 'checkpoints', 'last', 'pretrained_model');
 mkdirSync(out, { recursive: true });
 for (const file of FILES) copyFileSync(join(from, file), join(out, file));
 
-// The folder where it was made says nothing to others.
-const config = readFileSync(join(from, 'train_config.json'), 'utf8');
-writeFileSync(join(out, 'train_config.json'), config.replaceAll(`${resolve(work)}/`, `outputs/${study}/`));
-
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
+// The folder where it was made (which may have moved since) says nothing to others.
+const config = readFileSync(join(from, 'train_config.json'), 'utf8');
+const madeIn = JSON.parse(config).output_dir.replace(/seed-0.specialist.train$/, '');
+writeFileSync(join(out, 'train_config.json'), config.replaceAll(madeIn, `outputs/${study}/`));
+
 const { steps, batch_size, seed } = read(join(from, 'train_config.json'));
 const measured = read(join(folder, 'test', 'measurement.json'));
 const origin = {
