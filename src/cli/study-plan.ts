@@ -12,7 +12,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hashOf } from '../eval/stage-record.js';
-import { type StudyPaths, seedOf, studyPaths } from '../eval/study-folder.js';
+import { type StudyPaths, seedOf, studyPaths, trainStep } from '../eval/study-folder.js';
 import type { PruningRecipe, Study, StudyModel } from '../recipes/index.js';
 import { sha256, WEIGHTS_FILE } from '../train/checkpoint-files.js';
 import { mergeConfig } from '../train/config-sources.js';
@@ -96,7 +96,7 @@ export function planStudy(options: PlanOptions): StudyStep[] {
   for (const asked of seeds) {
     for (const model of models) {
       const seed = seedOf(model, asked);
-      if (steps.has(trainName(seed, model.name)) || steps.has(measureName(seed, options.split, model.name))) continue;
+      if (steps.has(trainStep(seed, model.name)) || steps.has(measureName(seed, options.split, model.name))) continue;
       if (isTrained(model)) addTraining(options, paths, model, seed, add);
       if (measured.has(model.name)) addMeasurement(options, paths, model, seed, add);
     }
@@ -211,7 +211,6 @@ function combination({ scene, motion, combine }: PruningRecipe): string {
   return motion === 'none' ? 'scene' : combine;
 }
 
-const trainName = (seed: number, model: string): string => `seed-${seed}/train/${model}`;
 const measureName = (seed: number, split: string, model: string): string => `seed-${seed}/${split}/${model}`;
 
 /** Neither ships with this package nor is another model under other settings. */
@@ -266,7 +265,7 @@ function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel,
   const others = [...new Set(names)].map(modelOf);
   add(
     {
-      name: trainName(seed, model.name),
+      name: trainStep(seed, model.name),
       kind: 'train',
       what: model.role,
       needs: [
@@ -274,7 +273,7 @@ function addTraining(options: PlanOptions, paths: StudyPaths, model: StudyModel,
         ...(pruning === undefined ? [] : [`labels/${pruning}`]),
         ...others
           .filter(({ checkpoint }) => checkpoint === undefined)
-          .map((other) => trainName(seedOf(other, seed), other.name)),
+          .map((other) => trainStep(seedOf(other, seed), other.name)),
       ],
       words: ['train', '--recipe', study.name, '--config_path', config.path, '--output_dir', run, '--overwrite'],
       resume: { words: ['train', '--resume', run], marks: [join(run, 'train_config.json')] },
@@ -306,7 +305,7 @@ function addMeasurement(options: PlanOptions, paths: StudyPaths, model: StudyMod
       name: measureName(seed, split, model.name),
       kind: 'measure',
       what: `${model.name}: ${trials} ${split} scenes a task, questions, VLA Score`,
-      needs: isTrained(weights) ? [trainName(seedOf(weights, seed), weights.name)] : ['held-out', 'questions'],
+      needs: isTrained(weights) ? [trainStep(seedOf(weights, seed), weights.name)] : ['held-out', 'questions'],
       words,
       resume: { words, marks: [output] },
       output,

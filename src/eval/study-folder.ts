@@ -36,6 +36,9 @@ export function seedOf({ once }: Pick<StudyModel, 'once'>, seed: number): number
   return once ? 0 : seed;
 }
 
+/** The step that trains a model, in the records. */
+export const trainStep = (seed: number, model: string): string => `seed-${seed}/train/${model}`;
+
 /** study.json: what was asked for, all seeds that ever ran included. */
 export interface StudyRecord {
   study: Study;

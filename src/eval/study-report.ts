@@ -19,7 +19,7 @@ import {
   type StudyResults,
   type Verdict,
 } from './study-results.js';
-import { settingsOfModel, withEarlierSittings } from './study-sittings.js';
+import { settingsOfModel, sharedWeights, withEarlierSittings } from './study-sittings.js';
 import type { Estimate } from './study-statistics.js';
 import {
   ablationTables,
@@ -98,6 +98,8 @@ export interface StudyNumbers {
   seeds: number[];
   /** Every model and seed as it was measured; `settings`: hash of what its numbers depend on. */
   models: Record<string, ModelNumbers>;
+  /** Hashes of the weights that all seeds are made from: the specialist's, by name. Results from before they were noted have none. */
+  shared?: Record<string, string>;
   pruning: Record<string, { frames: number; kept: number }>;
   hypotheses: { id: string; claim: string; verdict: Verdict; differences: Difference[]; beside: Difference[] }[];
 }
@@ -137,6 +139,7 @@ export function studyNumbers(
         },
       ]),
     ),
+    shared: { ...earlier?.shared, ...sharedWeights(results) },
     pruning: pruningNumbers(drawings),
     hypotheses: answers.map(({ hypothesis, verdict, parts, beside }) => ({
       id: hypothesis.id,

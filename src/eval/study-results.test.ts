@@ -191,6 +191,31 @@ describe('the report', () => {
     expect(Object.keys(models.base.seeds)).toEqual(['0', '1']);
   });
 
+  test('seeds that are made from another specialist are refused, and stay', async () => {
+    const out = join(folder, 'specialists');
+    const sitting = async (name: string, first: number, weights: string): Promise<void> => {
+      const from = join(folder, name);
+      writeMadeUpStudy(from, { base: { successes: [10], ...measured } }, { first });
+      const { records, run } = studyPaths(from);
+      const pretrained = join(run(0, 'specialist'), 'checkpoints', 'last', 'pretrained_model');
+      mkdirSync(pretrained, { recursive: true });
+      writeFileSync(join(pretrained, 'model.safetensors'), weights);
+      writeFileSync(
+        records,
+        JSON.stringify({ 'seed-0/train/specialist': { hash: '', commit: '', seconds: 1, finished: '-' } }),
+      );
+      await writeStudyReports({ folders: [from], out, split: 'test' });
+    };
+    const read = () => JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'))['paper-flow'];
+    await sitting('one specialist', 0, 'these weights');
+    await sitting('the same specialist', 1, 'these weights');
+    expect(read().seeds).toEqual([0, 1]);
+    await expect(sitting('another specialist', 2, 'other weights')).rejects.toThrow(
+      /paper.json: paper-flow has seeds that are made from other weights of specialist \([0-9a-f]{16}, here [0-9a-f]{16}\);/,
+    );
+    expect(read().seeds).toEqual([0, 1]);
+  });
+
   test('drawings travel with the results: curves of seeds and prunings that are not in the folder stay', async () => {
     const out = join(folder, 'travels');
     const [first, later] = [join(folder, 'travels-1'), join(folder, 'travels-2')];

@@ -1,9 +1,13 @@
 /**
  * A study in several sittings, on several machines: what its folder holds now, joined with what the results hold from before. Numbers
- * of one model come from one recipe: seeds that were made with other settings are refused, not mixed and not lost.
+ * of one model come from one recipe and one specialist: other seeds are refused, not mixed and not lost.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Study } from '../recipes/index.js';
-import { hashOf } from './stage-record.js';
+import { sha256, WEIGHTS_FILE } from '../train/checkpoint-files.js';
+import { hashOf, StageRecords } from './stage-record.js';
+import { studyPaths, trainStep } from './study-folder.js';
 import type { StudyNumbers } from './study-report.js';
 import type { ModelResults, StudyResults } from './study-results.js';
 
@@ -31,15 +35,33 @@ function definitionOf(study: Study, name: string | null | undefined): unknown {
   return { train, sampleSkipping, checkpoint, pruning: study.prunings[pruning ?? ''], start, actions, reasoning };
 }
 
+/** Hashes of the weights of models that are trained once, by name: what all seeds of the folder are made from. Those not there have none. */
+export function sharedWeights({ folder, study }: Pick<StudyResults, 'folder' | 'study'>): Record<string, string> {
+  const paths = studyPaths(folder);
+  const records = new StageRecords(paths.records);
+  const hashes = study.models.flatMap(({ name, once }): [string, string][] => {
+    const weights = join(paths.run(0, name), 'checkpoints', 'last', 'pretrained_model', WEIGHTS_FILE);
+    // Half a training has weights too, that nothing is made from.
+    const trained = once && records.get(trainStep(0, name))?.finished !== undefined && existsSync(weights);
+    return trained ? [[name, sha256(weights).slice(0, 16)]] : [];
+  });
+  return Object.fromEntries(hashes);
+}
+
 /**
  * Adds models and seeds that `earlier` has and the folder has not.
  *
- * @throws OtherSittingError if they were measured on other scenes or made with other settings
+ * @throws OtherSittingError if they were measured on other scenes, made with other settings or from another specialist
  */
 export function withEarlierSittings(own: StudyResults, earlier: StudyNumbers, file: string): StudyResults {
   const { study, split } = own;
   if (earlier.split !== split)
     throw new OtherSittingError(study.name, file, `has ${earlier.split} scenes, not ${split}`);
+  const others = Object.entries(sharedWeights(own)).filter(([name, hash]) => (earlier.shared?.[name] ?? hash) !== hash);
+  if (others.length > 0) {
+    const names = others.map(([name, hash]) => `${name} (${earlier.shared?.[name]}, here ${hash})`);
+    throw new OtherSittingError(study.name, file, `has seeds that are made from other weights of ${names.join(', ')}`);
+  }
   const changed: string[] = [];
   const known = study.models.map(({ name }) => name);
   const names = [...known, ...Object.keys(earlier.models).filter((name) => !known.includes(name))];
