@@ -4,7 +4,8 @@
 #   runs/paper.sh                                        all of it: days on two cores; it says how long before each regime
 #   runs/paper.sh --only specialist,base,continued       some models and what they are made from; the rest another time
 #   SEEDS=1-4 REGIMES=discrete runs/paper.sh             other seeds, fewer regimes
-#   REGIMES=discrete runs/paper.sh --given specialist=models/specialist    go on from the specialist of results/, which ships
+#   REGIMES=discrete runs/paper.sh --given specialist=models/specialist           from the specialists of results/, which ship:
+#   REGIMES=frozen runs/paper.sh --given specialist=models/specialist-frozen      only so do seeds join those that are there
 #   OUT=/big/disk/paper runs/paper.sh --jobs 8           more steps at a time; words go to 'dualvla study run'
 #
 # Stopped (Ctrl-C, kill, power), the same command continues. A GPU is used where there is one (--device cpu: not).

@@ -9,8 +9,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { PAPER_ABLATIONS, PAPER_SUCCESS } from '../dist/eval/paper-figures.js';
+import { answer as answerOf } from '../dist/eval/study-results.js';
 
-const REGIMES = { 'paper-discrete': 'action tokens (`discrete`)', 'paper-frozen': 'flow expert, frozen (`frozen`)' };
+/** Studies that have tables of their own. */
+const STUDIES = ['paper-discrete', 'paper-frozen'];
 const MODELS = {
   vlm: 'VLM: questions alone, what everything starts from',
   specialist: 'specialist',
@@ -49,7 +51,15 @@ const CLAIMS = {
 };
 
 const file = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const numbers = JSON.parse(readFileSync(file('results/paper.json'), 'utf8'));
+const read = (path) => JSON.parse(readFileSync(file(path), 'utf8'));
+const numbers = read('results/paper.json');
+/** Regime `frozen` from another specialist (docs/replication.md, seventh registration). */
+const first = read('results/first-specialist/paper.json');
+const COLUMNS = {
+  'action tokens (`discrete`)': numbers['paper-discrete'],
+  'flow expert, frozen (`frozen`)': numbers['paper-frozen'],
+  '`frozen`, [another specialist](results/first-specialist/paper-frozen.md)': first['paper-frozen'],
+};
 const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
@@ -63,8 +73,7 @@ function cell(estimate, digits, name) {
 
 const MEASURES = { success: 1, actionError: 4, multimodal: 1, vlaScore: 1, reasoned: 0, secondsPerPrediction: 0 };
 
-function modelsTable(study) {
-  const { models } = numbers[study];
+function modelsTable({ models }) {
   const rows = Object.entries(MODELS)
     .filter(([name]) => models[name] !== undefined)
     .map(([name, title]) => [
@@ -76,10 +85,33 @@ function modelsTable(study) {
   return table([...head, 'a prediction, ms'], rows);
 }
 
+/** Both specialists of regime `frozen` together: every chain once, those of the first one under other numbers. The specialists themselves are none. */
+function bothSpecialists() {
+  const studies = [first['paper-frozen'], numbers['paper-frozen']];
+  const names = Object.keys(studies[0].models).filter((name) =>
+    studies.every(({ models }) => models[name] !== undefined),
+  );
+  const models = names.map((name) => ({
+    ...{ name, role: '', once: false },
+    runs: studies.flatMap(({ models }, i) =>
+      models[name].once
+        ? []
+        : Object.entries(models[name].seeds).map(([seed, measurement]) => ({
+            ...{ seed: Number(seed) + 1000 * i, measurement, scenes: [] },
+          })),
+    ),
+  }));
+  const hypotheses = answerOf({ models }).map(({ hypothesis, verdict, parts }) => ({
+    ...{ id: hypothesis.id, verdict, differences: parts.filter((part) => part !== null), beside: [] },
+  }));
+  const said = ['H1', 'H2', 'H4', 'H5'].filter((id) => hypotheses.some((one) => one.id === id));
+  return `${said.map((id) => `${id} ${answer({ hypotheses }, id)}`).join('. ')}.`;
+}
+
 /** `shown, +24.9 (+19.8 to +29.9)`: every difference that decides. */
 function answer(study, id) {
   const [hypothesis, beside] = [id.replace('beside ', ''), id.startsWith('beside ')];
-  const found = numbers[study]?.hypotheses.find((one) => one.id === hypothesis);
+  const found = study.hypotheses.find((one) => one.id === hypothesis);
   if (found === undefined) return '-';
   // Registered as reported beside H2, without a verdict.
   const shown = beside
@@ -118,13 +150,14 @@ const PAPER = {
 
 const blocks = {
   verdicts: table(
-    ['', 'claim', ...Object.values(REGIMES), 'the paper'],
+    ['', 'claim', ...Object.keys(COLUMNS), 'the paper'],
     Object.entries(CLAIMS)
-      .map(([id, claim]) => [id, claim, ...Object.keys(REGIMES).map((study) => answer(study, id)), PAPER[id] ?? '-'])
+      .map(([id, claim]) => [id, claim, ...Object.values(COLUMNS).map((study) => answer(study, id)), PAPER[id] ?? '-'])
       // Registered, not yet run anywhere: docs/replication.md alone tells of it.
       .filter(([, , ...answers]) => answers.some((one) => one !== '-')),
   ),
-  ...Object.fromEntries(Object.keys(REGIMES).map((study) => [study, modelsTable(study)])),
+  'both-specialists': bothSpecialists(),
+  ...Object.fromEntries(STUDIES.map((study) => [study, modelsTable(numbers[study])])),
 };
 
 const readme = file('README.md');
