@@ -93,8 +93,8 @@ function leadFigures(main: readonly ModelResults[]): Figure[] {
           ? model.once
             ? 'trained once'
             : 'one seed'
-          : `95 % interval ${interval.map((x) => x.toFixed(0)).join('-')} %, ${n} seeds`;
-      return [{ value: `${mean.toFixed(0)} %`, words: `success of ${model.name}: ${range}` }];
+          : `95 % interval ${interval.map((x) => x.toFixed(1)).join('-')} %, ${n} seeds`;
+      return [{ value: `${mean.toFixed(1)} %`, words: `success of ${model.name}: ${range}` }];
     });
 }
 
