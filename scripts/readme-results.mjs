@@ -114,7 +114,7 @@ function answer(study, id) {
   const signed = (value) => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
   const differences = shown.map(({ measure, estimate: { mean, interval, n } }) => {
     const range = interval === null ? '' : ` (${interval.map(signed).join(' to ')})`;
-    return `${signed(mean)}${measure === 'secondsPerPrediction' ? ' ms' : ''}${range}, ${n} seeds`;
+    return `${signed(mean)}${measure === 'secondsPerPrediction' ? ' ms' : ''}${range}, ${n} ${n === 1 ? 'seed' : 'seeds'}`;
   });
   return beside ? differences.join('; ') : `**${found.verdict ?? 'too few seeds'}**, ${differences.join('; ')}`;
 }
