@@ -294,11 +294,11 @@ export function validityTable({ models }: StudyResults): Table | null {
       ...names.map((name) =>
         formatEstimate(
           estimateOfModel(model, ({ reasoning }) => reasoning?.[name] ?? null),
-          2,
+          name === 'steps' || name === 'reasoned' ? 0 : 2,
         ),
       ),
     ]),
-    note: 'Shares from 0 to 1 (docs/vla-score.md).',
+    note: 'Steps of the rollouts and those with reasoning are counted; the others are shares from 0 to 1 (docs/vla-score.md).',
   };
 }
 
