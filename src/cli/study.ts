@@ -62,7 +62,7 @@ export function registerStudy(program: Command): void {
     .option('--output <dir>', 'where everything goes')
     .option('--seeds <list>', 'training seeds, as 0-7 or 0,2,5', seedList, [0])
     .option('--only <a,b>', 'measure only these models; what they are made from is trained too', list)
-    .option('--jobs <n>', 'steps at a time, one engine thread each', wholeNumber(1), availableParallelism())
+    .option('--jobs <n>', 'steps at a time, which share the cores', wholeNumber(1), availableParallelism())
     .option('--split <name>', 'scenes to measure on; choices are made on validation', oneOf('split', SPLITS), 'test')
     .option('--episodes <n>', "scenes a task and variant, in place of the recipe's", wholeNumber(1))
     .option('--device <name>', 'cpu, cuda ...; auto: a GPU if there is one', 'auto')
