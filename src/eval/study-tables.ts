@@ -277,6 +277,9 @@ export function phaseTable({ models }: Pick<StudyResults, 'models'>): Table | nu
   };
 }
 
+/** The figures of validity that are whole numbers; the others are shares. */
+const COUNTED: ReadonlySet<string> = new Set(['steps', 'reasoned']);
+
 /** Figures of the validity of generated reasoning; null where no model reasons. */
 export function validityTable({ models }: StudyResults): Table | null {
   const reasoning = models.filter(({ runs }) => runs.some(({ measurement }) => measurement.reasoning !== null));
@@ -294,7 +297,7 @@ export function validityTable({ models }: StudyResults): Table | null {
       ...names.map((name) =>
         formatEstimate(
           estimateOfModel(model, ({ reasoning }) => reasoning?.[name] ?? null),
-          name === 'steps' || name === 'reasoned' ? 0 : 2,
+          COUNTED.has(name) ? 0 : 2,
         ),
       ),
     ]),
