@@ -66,7 +66,7 @@ function cell(estimate, digits, name) {
 
 const MEASURES = { success: 1, actionError: 4, multimodal: 1, vlaScore: 1, reasoned: 0, secondsPerPrediction: 0 };
 
-function modelsTable({ models }) {
+function modelsTable({ models, guessing }) {
   const rows = Object.entries(MODELS)
     .filter(([name]) => models[name] !== undefined)
     .map(([name, title]) => [
@@ -74,6 +74,9 @@ function modelsTable({ models }) {
       Object.keys(models[name].seeds).length,
       ...Object.entries(MEASURES).map(([measure, digits]) => cell(models[name].means[measure], digits, measure)),
     ]);
+  const shares = Object.values(guessing);
+  const guessed = (100 * shares.reduce((sum, share) => sum + share, 0)) / shares.length;
+  rows.push(['guessing', '-', '-', '-', guessed.toFixed(1), '-', '-', '-']);
   const head = ['model', 'seeds', 'success, %', 'action error', 'questions right, %', 'VLA Score', 'thinks before, %'];
   return table([...head, 'a prediction, ms'], rows);
 }

@@ -10,6 +10,7 @@ import type { StageRecords } from '../eval/stage-record.js';
 import type { StudyDrawings } from '../eval/study-drawings.js';
 import { studyPaths } from '../eval/study-folder.js';
 import type { StudyResults } from '../eval/study-results.js';
+import { familiesOf, guessedMean } from '../eval/study-tables.js';
 import { meanRate } from '../eval/wilson.js';
 import type { Study } from '../recipes/index.js';
 import type { TaskId, Variant } from '../sim/index.js';
@@ -26,6 +27,8 @@ export interface DemoResult {
   seconds: number;
   models: Record<string, Pick<Measurement, 'success' | 'multimodal' | 'vlaScore' | 'thinking'>>;
   pruning: { frames: number; kept: number };
+  /** Share of the questions that guessing answers, by family. */
+  guessing: Record<string, number>;
 }
 
 interface ResultParts {
@@ -56,11 +59,12 @@ export function demoResult({ study, seed, steps, records, results, drawings }: R
       ]),
     ),
     pruning: { frames, kept },
+    guessing: drawings.guessing,
   };
 }
 
 /** The models side by side, for the terminal. */
-export function resultLines({ models }: StudyResults): string {
+export function resultLines({ models }: StudyResults, { guessing }: StudyDrawings): string {
   const rows = models.flatMap(({ name, runs }) =>
     runs.map(({ measurement }) => {
       const { success, multimodal, vlaScore, thinking } = measurement;
@@ -82,7 +86,9 @@ export function resultLines({ models }: StudyResults): string {
     }),
   );
   const head = ['model', 'success', 'n', '95 %', 'questions', 'VLA Score', 'reasons', 'a prediction'];
-  return formatTable([head, ...rows], [1, 2, 3, 4, 5, 6, 7]);
+  const guessed = guessedMean(familiesOf(models), guessing);
+  const note = guessed === null ? '' : `\nguessing would answer ${formatRate(guessed)} of the questions`;
+  return `${formatTable([head, ...rows], [1, 2, 3, 4, 5, 6, 7])}${note}`;
 }
 
 interface Page extends ResultParts {

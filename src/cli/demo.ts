@@ -85,6 +85,7 @@ async function runDemo({ recipe, output, seed, overwrite }: DemoFlags): Promise<
     ...all,
     models: all.models.map((model) => ({ ...model, runs: model.runs.filter((run) => run.seed === seed) })),
   };
+  const drawings = readDrawings(results);
   if (isReported) {
     const seconds = formatDuration(records.get('report')?.seconds ?? 0);
     say(dim(`${place('report')} report: already done (${seconds})`));
@@ -94,7 +95,6 @@ async function runDemo({ recipe, output, seed, overwrite }: DemoFlags): Promise<
     );
     records.begin('report', reportHash, records.get(steps.at(-1)?.name ?? '')?.commit ?? 'unknown');
     const began = performance.now();
-    const drawings = readDrawings(results);
     const parts = { study, seed, steps, records, results, drawings };
     const numbers = demoResult(parts);
     await withStopSignal(
@@ -105,7 +105,7 @@ async function runDemo({ recipe, output, seed, overwrite }: DemoFlags): Promise<
     records.addSeconds('report', (performance.now() - began) / 1000);
     records.finish('report', 'report.html, result.json');
   }
-  say(`\n${resultLines(results)}\n`);
+  say(`\n${resultLines(results, drawings)}\n`);
   say(`numbers: ${result}\nreport, to open in a browser:\n${report}`);
 }
 

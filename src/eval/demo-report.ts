@@ -38,14 +38,7 @@ import {
   type ModelResults,
   type StudyResults,
 } from './study-results.js';
-import {
-  formatDifference,
-  multimodalTable,
-  successTable,
-  thinkingTable,
-  toHtml,
-  vlaScoreTable,
-} from './study-tables.js';
+import { formatDifference, successTable, thinkingTable, toHtml, vlaScoreTable } from './study-tables.js';
 import { meanRate, wilsonInterval } from './wilson.js';
 
 /** Everything the page shows. */
@@ -81,7 +74,7 @@ export function renderReport(report: Report): string {
       timelineSection(report.timeline),
       pruningSection(report.drawings.prunings),
       rolloutsSection(report.pairs),
-      multimodalSection(results.models, main, toHtml(multimodalTable(results))),
+      multimodalSection(results, report.drawings, main),
       vlaScoreSection(main, toHtml(vlaScoreTable(results))),
       { id: 'thinking', title: 'Thinking and acting', body: toHtml(thinkingTable(results)) },
       phaseSection(results, main),

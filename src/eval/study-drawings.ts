@@ -1,11 +1,14 @@
 /**
- * What a study's page draws beside its measurements: curves over training and what the prunings left. Logs of training stay where a model
- * was trained; what is drawn of them travels with the results (drawings.json), so that sittings on other machines keep it.
+ * What a study's page draws beside its measurements: curves over training, what the prunings left, what guessing would answer. Logs of
+ * training stay where a model was trained; what is drawn of them travels with the results (drawings.json), so that sittings on other
+ * machines keep it.
  *
  * Knows nothing about how it is drawn.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { PruneReport } from '../prune/index.js';
+import type { MultimodalInfo } from '../sim/index.js';
 import { type MetricsRecord, readMetrics } from '../train/metrics-log.js';
 import { studyPaths } from './study-folder.js';
 import type { ModelResults, StudyResults } from './study-results.js';
@@ -32,13 +35,15 @@ export interface StudyDrawings {
   curves: Record<string, Partial<Record<TrainingCurve, MeanCurve>>>;
   /** The summaries that `dualvla prune --report` left, by pruning. */
   prunings: Record<string, PruneReport>;
+  /** Share of the questions that guessing answers, by family; empty where the questions are not there. */
+  guessing: Record<string, number>;
 }
 
 /** More is not seen in a drawing. */
 const MOST_POINTS = 200;
 
 /** What lies in the study's folder. */
-export function readDrawings(results: Pick<StudyResults, 'folder' | 'study' | 'models'>): StudyDrawings {
+export function readDrawings(results: StudyResults): StudyDrawings {
   const names = Object.keys(TRAINING_CURVES) as TrainingCurve[];
   const curves = results.models.flatMap((model) => {
     const own = names.flatMap((name) => {
@@ -47,7 +52,15 @@ export function readDrawings(results: Pick<StudyResults, 'folder' | 'study' | 'm
     });
     return own.length === 0 ? [] : [[model.name, Object.fromEntries(own)] as const];
   });
-  return { curves: Object.fromEntries(curves), prunings: readPruneReports(results) };
+  return { curves: Object.fromEntries(curves), prunings: readPruneReports(results), guessing: readGuessing(results) };
+}
+
+function readGuessing({ folder, split }: StudyResults): Record<string, number> {
+  const path = join(studyPaths(folder).questions, 'info.json');
+  if (!existsSync(path)) return {};
+  const { splits } = JSON.parse(readFileSync(path, 'utf8')) as MultimodalInfo;
+  const families = splits[split as keyof typeof splits]?.families ?? {};
+  return Object.fromEntries(Object.entries(families).map(([family, { chance }]) => [family, chance]));
 }
 
 function readPruneReports({ folder, study }: Pick<StudyResults, 'folder' | 'study'>): Record<string, PruneReport> {
@@ -105,7 +118,11 @@ export function withEarlierDrawings(own: StudyDrawings, earlier: StudyDrawings |
     });
     return [model, Object.fromEntries(merged)] as const;
   });
-  return { curves: Object.fromEntries(curves), prunings: { ...earlier.prunings, ...own.prunings } };
+  return {
+    curves: Object.fromEntries(curves),
+    prunings: { ...earlier.prunings, ...own.prunings },
+    guessing: { ...earlier.guessing, ...own.guessing },
+  };
 }
 
 function joined(own: MeanCurve | undefined, earlier: MeanCurve | undefined): MeanCurve | undefined {

@@ -18,6 +18,7 @@ import {
 } from './study-results.js';
 import {
   ablationTables,
+  accuracyOf,
   describeDifference,
   familiesOf,
   multimodalTable,
@@ -62,7 +63,7 @@ export function renderStudyPage(
     sections: [
       answers.length === 0 ? null : { id: 'hypotheses', title: 'Hypotheses', body: verdicts(answers) },
       successSection(results.models, tableOf(successTable(results))),
-      multimodalSection(results.models, main, tableOf(multimodalTable(results))),
+      multimodalSection(results, drawings, main),
       vlaScoreSection(main, tableOf(vlaScoreTable(results))),
       ablations(results),
       thinkingSection(results),
@@ -129,26 +130,28 @@ function barOf(model: ModelResults, { of }: Pick<Measure, 'of'>): BarGroup['bars
 }
 
 export function multimodalSection(
-  all: readonly ModelResults[],
+  results: StudyResults,
+  { guessing }: StudyDrawings,
   shown: readonly ModelResults[],
-  table: Markup,
 ): Section | null {
-  const families = familiesOf(all);
+  const families = familiesOf(results.models);
   if (families.length === 0) return null;
   const groups = families.map((family) => ({
     label: family,
-    bars: shown.flatMap(
-      (model) =>
-        barOf(model, {
-          of: ({ multimodal }) => {
-            const count = multimodal[family];
-            return count === undefined || count.total === 0 ? null : (100 * count.correct) / count.total;
-          },
-        }) ?? [],
-    ),
+    bars: [
+      ...shown.flatMap((model) => barOf(model, { of: accuracyOf(family) }) ?? []),
+      ...guessedBars(guessing[family]),
+    ],
   }));
   const drawing = percentBars(groups, 'accuracy of each family');
+  const table = toHtml(multimodalTable(results, guessing));
   return { id: 'multimodal', title: 'Questions about pictures', body: html`${drawing}${table}` };
+}
+
+function guessedBars(share: number | undefined): BarGroup['bars'] {
+  return share === undefined
+    ? []
+    : [{ name: '(guessing)', value: 100 * share, interval: null, colour: colourOf('guessing') }];
 }
 
 export function vlaScoreSection(shown: readonly ModelResults[], table: Markup): Section {

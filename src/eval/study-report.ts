@@ -101,6 +101,8 @@ export interface StudyNumbers {
   /** Hashes of the weights that all seeds are made from: the specialist's, by name. Results from before they were noted have none. */
   shared?: Record<string, string>;
   pruning: Record<string, { frames: number; kept: number }>;
+  /** Share of the questions that guessing answers, by family. */
+  guessing: Record<string, number>;
   hypotheses: { id: string; claim: string; verdict: Verdict; differences: Difference[]; beside: Difference[] }[];
 }
 
@@ -141,6 +143,7 @@ export function studyNumbers(
     ),
     shared: { ...earlier?.shared, ...sharedWeights(results) },
     pruning: pruningNumbers(drawings),
+    guessing: drawings.guessing,
     hypotheses: answers.map(({ hypothesis, verdict, parts, beside }) => ({
       id: hypothesis.id,
       claim: hypothesis.claim,
@@ -194,7 +197,7 @@ export function studyMarkdown(results: StudyResults, drawings: StudyDrawings, an
     ...(answers.length === 0 ? [] : [verdictTable(answers)]),
     successTable(results),
     vlaScoreTable(results),
-    multimodalTable(results),
+    multimodalTable(results, drawings.guessing),
     ...ablationTables(results),
     thinkingTable(results),
     ...(phases === null ? [] : [phases]),

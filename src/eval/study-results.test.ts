@@ -242,6 +242,23 @@ describe('the report', () => {
     expect(read().curves).toEqual(curves);
   });
 
+  test('what guessing would answer stands under the models, by the questions of the split', async () => {
+    const [from, out] = [join(folder, 'guesses'), join(folder, 'guesses-out')];
+    writeMadeUpStudy(from, { base: { successes: [10], ...measured } });
+    const tables = async () => {
+      await writeStudyReports({ folders: [from], out, split: 'test' });
+      return readFileSync(join(out, 'paper-flow.md'), 'utf8');
+    };
+    expect(await tables()).not.toContain('guessing');
+    const chances = { attribute: 0.25, chart: 0.31, counting: 0.24, open: 0.02 };
+    const families = Object.fromEntries(Object.entries(chances).map(([family, chance]) => [family, { chance }]));
+    mkdirSync(studyPaths(from).questions, { recursive: true });
+    const info = { splits: { test: { families }, validation: { families: { counting: { chance: 0.5 } } } } };
+    writeFileSync(join(studyPaths(from).questions, 'info.json'), JSON.stringify(info));
+    expect(await tables()).toContain('| (guessing) | 20.5 | 25 | 31 | 24 | 2 |');
+    expect(JSON.parse(readFileSync(join(out, 'paper.json'), 'utf8'))['paper-flow'].guessing).toEqual(chances);
+  });
+
   test('a study without measurements is refused', async () => {
     const options = { folders: [join(folder, 'four')], out: join(folder, 'none'), split: 'validation' };
     await expect(writeStudyReports(options)).rejects.toThrow(NothingMeasuredError);

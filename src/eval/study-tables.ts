@@ -150,25 +150,42 @@ export function vlaScoreTable({ models }: StudyResults): Table {
   };
 }
 
-export function multimodalTable({ models }: StudyResults): Table {
+/** Questions of a family answered right, in %. */
+export const accuracyOf =
+  (family: string): Measure['of'] =>
+  ({ multimodal }) => {
+    const count = multimodal[family];
+    return count === undefined || count.total === 0 ? null : (100 * count.correct) / count.total;
+  };
+
+/** What guessing answers, in the mean of the families; null where that is not known of all of them. */
+export function guessedMean(families: readonly string[], guessing: Readonly<Record<string, number>>): number | null {
+  const shares = families.flatMap((family) => guessing[family] ?? []);
+  if (shares.length === 0 || shares.length < families.length) return null;
+  return shares.reduce((sum, share) => sum + share, 0) / shares.length;
+}
+
+/** `guessing`: share of the questions that guessing answers, by family; the last row, where it is known. */
+export function multimodalTable({ models }: StudyResults, guessing: Readonly<Record<string, number>>): Table {
   const families = familiesOf(models);
+  const guessed = guessedMean(families, guessing);
+  const percent = (share: number, digits: number): string => (100 * share).toFixed(digits);
   return {
     title: 'Questions about pictures, % right',
     head: ['model', 'mean', ...families],
-    rows: models.map((model) => [
-      model.name,
-      formatEstimate(estimateOfModel(model, MEASURES.multimodal.of)),
-      ...families.map((family) =>
-        formatEstimate(
-          estimateOfModel(model, ({ multimodal }) => {
-            const count = multimodal[family];
-            return count === undefined || count.total === 0 ? null : (100 * count.correct) / count.total;
-          }),
-          0,
-        ),
-      ),
-    ]),
-    note: "In place of the paper's eight benchmarks, where DualVLA has 65.4 in the mean (its Tables 6 to 8).",
+    rows: [
+      ...models.map((model) => [
+        model.name,
+        formatEstimate(estimateOfModel(model, MEASURES.multimodal.of)),
+        ...families.map((family) => formatEstimate(estimateOfModel(model, accuracyOf(family)), 0)),
+      ]),
+      ...(guessed === null
+        ? []
+        : [['(guessing)', percent(guessed, 1), ...families.map((family) => percent(guessing[family] ?? 0, 0))]]),
+    ],
+    note:
+      "In place of the paper's eight benchmarks, where DualVLA has 65.4 in the mean (its Tables 6 to 8)." +
+      (guessed === null ? '' : ' Guessing: one of the answers that a question of the kind can have.'),
   };
 }
 
