@@ -67,7 +67,8 @@ test('runs, is stopped, continues, and has nothing left to do', { timeout: 500_0
   expect(words.match(/.{0,80}(NaN|undefined|Infinity).{0,80}/)?.[0]).toBeUndefined();
 
   const result = JSON.parse(readFileSync(join(folder, 'out', 'result.json'), 'utf8'));
-  expect(Object.keys(result)).toEqual(['recipe', 'seed', 'commit', 'engine', 'seconds', 'models', 'pruning', 'guessing']);
+  const parts = ['recipe', 'seed', 'commit', 'engine', 'seconds', 'models', 'pruning', 'guessing'];
+  expect(Object.keys(result)).toEqual(parts);
   expect(result).toMatchObject({ recipe: 'debug', seed: 0, commit: expect.any(String) });
   expect(result.engine).toMatch(/^libtorch \d/);
   expect(Object.keys(result.models)).toEqual(['specialist', 'base', 'dualvla']);
@@ -78,7 +79,10 @@ test('runs, is stopped, continues, and has nothing left to do', { timeout: 500_0
     expect(vlaScore.R === undefined).toBe(name === 'specialist');
     expect(thinking.predictions).toBeGreaterThan(0);
   }
-  expect(Object.keys(result.guessing)).toEqual(Object.keys(result.models.dualvla.multimodal));
+  for (const family of Object.keys(result.models.dualvla.multimodal)) {
+    expect(result.guessing[family]).toBeGreaterThanOrEqual(0);
+    expect(result.guessing[family]).toBeLessThan(1);
+  }
   expect(result.pruning.frames).toBeGreaterThan(result.pruning.kept);
   expect(result.pruning.kept).toBeGreaterThanOrEqual(4);
   expect(second.stdout).toMatch(/dualvla +\d+ % +2 /);
